@@ -1,0 +1,99 @@
+# The verbs of this repository; `make help` lists them. They need Python 3.11+ and make, nothing else.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+SERVICE := $(VENV)/.service-installed
+DEV     := $(VENV)/.dev-installed
+PIP     := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.DEFAULT_GOAL := help
+
+##@ Use
+
+.PHONY: run
+run: export HOLDFAST_WORKFLOWS ?= examples.trip_booking,examples.order_approval,examples.expense,examples.data_pipeline
+run: export HOLDFAST_DEV_REPLAY ?= 1
+run: export HOLDFAST_STORE ?= sqlite
+run: export HOLDFAST_SQLITE_PATH ?= var/holdfast.db
+run: export HOLDFAST_ADDRESS ?= 127.0.0.1:8000
+run: $(SERVICE) ## start the service on 127.0.0.1:8000 with SQLite and the examples loaded
+	@mkdir -p var
+	$(BIN)/holdfast serve
+
+##@ Develop
+
+.PHONY: setup
+setup: $(DEV) ## create .venv with everything for development
+
+.PHONY: test
+test: $(DEV) ## run all tests that need nothing but Python
+	$(BIN)/pytest -n 2
+
+.PHONY: check
+check: $(DEV) ## lint, format, types and architecture
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(DEV) ## rewrite the code in the house format
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+
+.PHONY: coverage
+coverage: $(DEV) ## run the tests and show the branches they miss
+	$(BIN)/pytest -n 2 --cov --cov-report=term-missing
+
+.PHONY: chaos
+chaos: $(DEV) ## kill processes at full count and check what survives
+	$(BIN)/pytest -m chaos
+
+.PHONY: laws-full
+laws-full: $(DEV) ## the replay laws at full count
+	$(BIN)/pytest -n 2 -m laws_full
+
+.PHONY: bench
+bench: $(DEV) ## measure the engine in memory and on SQLite
+	$(BIN)/python -m bench.run --store memory
+	$(BIN)/python -m bench.run --store sqlite
+
+##@ Maintain
+
+COMPILE := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --build-deps-for editable \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+
+.PHONY: lock
+lock: export CUSTOM_COMPILE_COMMAND = make lock
+lock: $(DEV) ## renew the hash-locked files in requirements/
+	$(COMPILE) --extra service --output-file requirements/service.txt pyproject.toml
+	$(COMPILE) --extra service --extra otel --extra dev --constraint requirements/service.txt --output-file requirements/dev.txt pyproject.toml
+
+.PHONY: clean
+clean: ## remove .venv, caches and build products (never var/, where the runs are)
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## show this list
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The project itself is installed with the locked build backend: nothing is downloaded that has no hash.
+INSTALL_PROJECT := $(PIP) --no-deps --no-build-isolation --no-index --editable .
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Holdfast needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(SERVICE): $(VENV)/.created requirements/service.txt pyproject.toml
+	$(PIP) --require-hashes --requirement requirements/service.txt
+	$(INSTALL_PROJECT)
+	@touch $@
+
+$(DEV): $(VENV)/.created requirements/dev.txt pyproject.toml
+	$(PIP) --require-hashes --requirement requirements/dev.txt
+	$(INSTALL_PROJECT)
+	@touch $@ $(SERVICE)

@@ -1,0 +1,42 @@
+"""Holdfast: durable workflows as plain async functions."""
+
+from holdfast.core.activities import ActivityContext
+from holdfast.core.children import ChildHandle
+from holdfast.core.context import CancelToken, SignalChannel, WorkflowContext
+from holdfast.core.definitions import activity, workflow
+from holdfast.core.errors import *  # noqa: F403 - every error is public, and listed in that module's __all__
+from holdfast.core.errors import __all__ as _errors
+from holdfast.core.failure import FailureInfo
+from holdfast.core.history import EventType, RunStatus
+from holdfast.core.retry import RetryPolicy
+from holdfast.engine.engine import Engine
+from holdfast.engine.handle import WorkflowHandle
+from holdfast.engine.hooks import Hooks, compose_hooks
+from holdfast.engine.views import HistoryEvent, RunDescription, RunPage, RunSummary
+
+__all__ = [
+    # what workflow and activity functions are written with
+    "ActivityContext",
+    "CancelToken",
+    "ChildHandle",
+    "RetryPolicy",
+    "SignalChannel",
+    "WorkflowContext",
+    "activity",
+    "workflow",
+    # what runs them
+    "Engine",
+    "Hooks",
+    "WorkflowHandle",
+    "compose_hooks",
+    # what is seen of them
+    "EventType",
+    "FailureInfo",
+    "HistoryEvent",
+    "RunDescription",
+    "RunPage",
+    "RunStatus",
+    "RunSummary",
+    # errors
+    *_errors,
+]

@@ -1,0 +1,131 @@
+"""Values in and out: JSON as bytes, checked against the types that user code declares."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from holdfast.core.errors import PayloadError
+
+__all__ = ["Decoder", "decode_json", "decoder_for", "encode", "schema_for"]
+
+Decoder = Callable[[bytes], Any]
+"""Turns the stored bytes of a value into a new object of the declared type, or raises `PayloadError`."""
+
+decode_json: Decoder = orjson.loads
+"""The decoder for values whose type nobody declared; for bytes that `encode` made, so it never fails."""
+
+_SCALARS: dict[type, type] = {int: int, str: str, bool: bool, float: float}
+_CONTAINERS: dict[type, type] = {dict: dict, list: list}
+
+
+def encode(value: object, what: str, *, limit: int) -> bytes:
+    """Write a value as JSON: any JSON value, dataclass or pydantic model, alone or nested.
+
+    Args:
+        value: What to write.
+        what: Its name, for the message of the error, such as ``"input of activity 'charge'"``.
+        limit: The most bytes it may take.
+
+    Raises:
+        PayloadError: It has no JSON form, or is too large.
+    """
+    try:
+        raw = orjson.dumps(value, default=_to_jsonable, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+    except (TypeError, orjson.JSONEncodeError) as error:
+        message = f"{what} cannot be written as JSON: {error.__cause__ or error}"
+        raise PayloadError(message) from error
+    if len(raw) > limit:
+        message = f"{what} is {len(raw):,} bytes; the limit is {limit:,}"
+        raise PayloadError(message, too_large=True)
+    if b"null" in raw:
+        _refuse_lost_numbers(value, what)
+    return raw
+
+
+def _to_jsonable(value: object) -> object:
+    try:
+        return to_jsonable_python(value)
+    except PydanticSerializationError as error:
+        raise TypeError(str(error)) from error
+
+
+def _refuse_lost_numbers(value: object, what: str) -> None:
+    """Refuse NaN and infinities: JSON has none, and writing them as null would change the value silently."""
+    todo = [value]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, float) and item - item != 0:
+            message = f"{what} cannot be written as JSON: it holds {item}, which is not a JSON number"
+            raise PayloadError(message)
+        if isinstance(item, dict):
+            todo.extend(item.values())
+        elif isinstance(item, (list, tuple, set, frozenset)):
+            todo.extend(item)
+        elif hasattr(item, "__dict__") and not isinstance(item, type):
+            todo.extend(vars(item).values())
+
+
+def decoder_for(annotation: object, what: str) -> Decoder:
+    """Make the decoder for a declared type, once, and keep it: a type's checker is slow to make.
+
+    Args:
+        annotation: A type, `Any`, or `inspect.Parameter.empty` where nothing is declared.
+        what: The name of the value, for the message of the error.
+
+    Raises:
+        TypeError: The annotation is not a type that can be decoded.
+    """
+    try:
+        return _decoder_for(annotation, what)
+    except TypeError as error:
+        if "unhashable" not in str(error):
+            raise
+        return _decoder_for.__wrapped__(annotation, what)
+
+
+@functools.lru_cache(maxsize=1_000)
+def _decoder_for(annotation: object, what: str) -> Decoder:
+    if annotation in (Any, object, None, type(None), inspect.Parameter.empty):
+        return decode_json
+    try:
+        adapter = TypeAdapter(annotation)
+    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
+        message = f"{what} is annotated {annotation!r}, which cannot be decoded from JSON: {error}"
+        raise TypeError(message) from error
+    exact = _SCALARS.get(annotation) or _CONTAINERS.get(annotation) if isinstance(annotation, type) else None
+
+    def decode(raw: bytes) -> Any:  # noqa: ANN401 - of the annotated type
+        if exact is not None:
+            value = orjson.loads(raw)
+            if type(value) is exact:
+                return value
+        try:
+            return adapter.validate_json(raw)
+        except ValidationError as error:
+            raise _misfit(error, what) from None
+
+    return decode
+
+
+def _misfit(error: ValidationError, what: str) -> PayloadError:
+    """Name the first field at fault; the value itself is left out, for it may be a secret."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    where = f"{what}: field {field!r}" if field else what
+    return PayloadError(f"{where}: {first['msg']}{more}", field=field)
+
+
+def schema_for(annotation: object) -> dict[str, Any]:
+    """Give the JSON Schema of a declared type; the schema of anything where nothing is declared."""
+    if annotation in (Any, object, inspect.Parameter.empty):
+        return {}
+    return TypeAdapter(annotation).json_schema()

@@ -1,0 +1,35 @@
+"""Durations as users give them, `timedelta` or bare seconds, turned into whole milliseconds."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+__all__ = ["Duration", "milliseconds"]
+
+Duration = timedelta | float
+"""A length of time: a `timedelta`, or a number of seconds."""
+
+
+def milliseconds(value: Duration, what: str) -> int:
+    """Turn a duration into milliseconds, rounded up so that nothing is ever early.
+
+    Args:
+        value: The duration.
+        what: Its name, for the message of the error.
+
+    Raises:
+        TypeError: It is neither a `timedelta` nor a number.
+        ValueError: It is negative, infinite or not a number.
+    """
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = float(value)
+    else:
+        message = f"{what} must be a timedelta or a number of seconds, not {type(value).__name__}"
+        raise TypeError(message)
+    if not 0 <= seconds < math.inf:
+        message = f"{what} must be finite and not negative, not {seconds}"
+        raise ValueError(message)
+    return math.ceil(round(seconds * 1000, 6))

@@ -1,0 +1,174 @@
+"""The vocabulary of a run: the events of its history, and the commands that its code issues.
+
+Inputs are what happened to the run; each is applied to the instance, one at a time.
+Commands are what its code asked for while an input was applied; they stand in the history right behind it.
+Notes say what the engine did to the run as a whole. An input that came while the run was paused or stalled is
+recorded as deferred; it is applied where a later `EVENT_APPLIED` names it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+__all__ = ["COMMANDS", "INPUTS", "OUTCOMES", "Command", "Event", "EventType", "RunStatus"]
+
+
+class RunStatus(StrEnum):
+    """Where a run stands. A terminal status is written once and never changes."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STALLED = "stalled"
+    CORRUPT = "corrupt"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    TERMINATED = "terminated"
+    TIMED_OUT = "timed_out"
+    CONTINUED_AS_NEW = "continued_as_new"
+    PURGED = "purged"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the run can still go on."""
+        return self in _OPEN
+
+
+_OPEN: Final = frozenset({RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.STALLED, RunStatus.CORRUPT})
+
+
+class EventType(StrEnum):
+    """The name of an event. Those of inputs, commands and notes never overlap."""
+
+    WORKFLOW_STARTED = "workflow_started"
+    SIGNAL_RECEIVED = "signal_received"
+    ACTIVITY_COMPLETED = "activity_completed"
+    ACTIVITY_FAILED = "activity_failed"
+    TIMER_FIRED = "timer_fired"
+    UPDATE_ACCEPTED = "update_accepted"
+    CHILD_COMPLETED = "child_completed"
+    CHILD_FAILED = "child_failed"
+    SIGNAL_DELIVERED = "signal_delivered"
+    SIGNAL_UNDELIVERED = "signal_undelivered"
+    CANCEL_REQUESTED = "workflow_cancel_requested"
+    TIME_OUT_REACHED = "workflow_time_out_reached"
+
+    ACTIVITY_STARTED = "activity_started"
+    ACTIVITY_CANCELLED = "activity_cancelled"
+    TIMER_STARTED = "timer_started"
+    TIMER_CANCELLED = "timer_cancelled"
+    CHILD_STARTED = "child_started"
+    CHILD_CANCEL_REQUESTED = "child_cancel_requested"
+    SIGNAL_SENT = "signal_sent"
+    ATTRIBUTES_SET = "attributes_set"
+    PATCH_MARKED = "patch_marked"
+    UPDATE_COMPLETED = "update_completed"
+    UPDATE_FAILED = "update_failed"
+    WORKFLOW_COMPLETED = "workflow_completed"
+    WORKFLOW_FAILED = "workflow_failed"
+    WORKFLOW_CANCELED = "workflow_canceled"
+    WORKFLOW_TIMED_OUT = "workflow_timed_out"
+    WORKFLOW_CONTINUED_AS_NEW = "workflow_continued_as_new"
+
+    WORKFLOW_TERMINATED = "workflow_terminated"
+    WORKFLOW_PAUSED = "workflow_paused"
+    WORKFLOW_RESUMED = "workflow_resumed"
+    WORKFLOW_RERUN = "workflow_rerun"
+    EVENT_APPLIED = "event_applied"
+
+
+INPUTS: Final = frozenset(
+    {
+        EventType.WORKFLOW_STARTED,
+        EventType.SIGNAL_RECEIVED,
+        EventType.ACTIVITY_COMPLETED,
+        EventType.ACTIVITY_FAILED,
+        EventType.TIMER_FIRED,
+        EventType.UPDATE_ACCEPTED,
+        EventType.CHILD_COMPLETED,
+        EventType.CHILD_FAILED,
+        EventType.SIGNAL_DELIVERED,
+        EventType.SIGNAL_UNDELIVERED,
+        EventType.CANCEL_REQUESTED,
+        EventType.TIME_OUT_REACHED,
+    }
+)
+
+OUTCOMES: Final[dict[EventType, RunStatus]] = {
+    EventType.WORKFLOW_COMPLETED: RunStatus.COMPLETED,
+    EventType.WORKFLOW_FAILED: RunStatus.FAILED,
+    EventType.WORKFLOW_CANCELED: RunStatus.CANCELED,
+    EventType.WORKFLOW_TIMED_OUT: RunStatus.TIMED_OUT,
+    EventType.WORKFLOW_CONTINUED_AS_NEW: RunStatus.CONTINUED_AS_NEW,
+    EventType.WORKFLOW_TERMINATED: RunStatus.TERMINATED,
+}
+"""The events that end a run, and the status each leaves it in."""
+
+COMMANDS: Final = frozenset(
+    {
+        EventType.ACTIVITY_STARTED,
+        EventType.ACTIVITY_CANCELLED,
+        EventType.TIMER_STARTED,
+        EventType.TIMER_CANCELLED,
+        EventType.CHILD_STARTED,
+        EventType.CHILD_CANCEL_REQUESTED,
+        EventType.SIGNAL_SENT,
+        EventType.ATTRIBUTES_SET,
+        EventType.PATCH_MARKED,
+        EventType.UPDATE_COMPLETED,
+        EventType.UPDATE_FAILED,
+        EventType.WORKFLOW_COMPLETED,
+        EventType.WORKFLOW_FAILED,
+        EventType.WORKFLOW_CANCELED,
+        EventType.WORKFLOW_TIMED_OUT,
+        EventType.WORKFLOW_CONTINUED_AS_NEW,
+    }
+)
+
+
+class Event(NamedTuple):
+    """One entry of a history.
+
+    Attributes:
+        type: What happened.
+        at: When, in milliseconds since 1970 in UTC; within a run never less than before.
+        id: Of the command that it belongs to, or of the signal or update; may be empty.
+        name: Of the activity, signal, update, workflow or patch; may be empty.
+        value: The input, result or failure as JSON; empty where there is none.
+        details: What else belongs to this type, as JSON values; None where nothing does.
+    """
+
+    type: EventType
+    at: int
+    id: str = ""
+    name: str = ""
+    value: bytes = b""
+    details: dict[str, Any] | None = None
+
+
+class Command(NamedTuple):
+    """Something that workflow code asked for. The fields are those of the event that will record it.
+
+    Attributes:
+        options: What carrying it out needs besides, taken from the code and not recorded.
+    """
+
+    type: EventType
+    id: str = ""
+    name: str = ""
+    value: bytes = b""
+    details: dict[str, Any] | None = None
+    options: Any = None
+
+    @property
+    def fingerprint(self) -> tuple[str, str, str]:
+        """What must be the same on replay."""
+        return (self.id, self.type, self.name)
+
+
+def describe(item: Command | Event) -> str:
+    """Name a command or event by kind, name and id."""
+    name = f" {item.name!r}" if item.name else ""
+    identity = f" (id {item.id})" if item.id else ""
+    return f"{item.type}{name}{identity}"

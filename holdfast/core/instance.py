@@ -1,0 +1,388 @@
+"""One run as a state machine: events in, commands out.
+
+`Instance.activate` applies one event: it resolves what the event answers, lets the run's coroutines go on until all
+of them wait, and returns what they asked for. It never raises, and it does the same on replay as it did live.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import sys
+from asyncio import events
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from holdfast.core.errors import PayloadError, QueryError
+from holdfast.core.handlers import Handlers
+from holdfast.core.history import Command, Event, EventType
+from holdfast.core.loop import DidNotYieldError, DurableTimer, WorkflowLoop
+from holdfast.core.mailbox import Mailbox
+from holdfast.core.outcome import outcome_of
+from holdfast.core.resolve import APPLY
+from holdfast.core.unwind import Unwind, unwind
+
+if TYPE_CHECKING:
+    import logging
+    import random
+    from collections.abc import AsyncGenerator, Callable
+
+    from holdfast.core.codec import Decoder
+    from holdfast.core.definitions import WorkflowDefinition
+    from holdfast.core.lineage import WorkflowTask
+    from holdfast.core.registry import Registry
+
+__all__ = ["MAX_HISTORY_EVENTS", "Host", "Instance", "RunInfo", "Waiting"]
+
+MAX_HISTORY_EVENTS = 50_000
+"""How long a history may become: past it a command raises `PayloadError`; ``ctx.continue_as_new`` begins a new one."""
+
+MAX_OPEN_TO_OTHERS = 1_000
+"""How many child runs and signals to other runs may be without an answer at one time."""
+
+_TO_OTHERS = frozenset({EventType.CHILD_STARTED, EventType.SIGNAL_SENT})
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What all runs of an engine share.
+
+    Attributes:
+        registry: The workflows and activities that are known.
+        payload_limit: The most bytes of one value.
+        new_random: Makes a stream of random numbers from a seed.
+        logger: Where workflow code logs to.
+        max_callbacks: How many callbacks one event may cause before the run counts as stuck.
+    """
+
+    registry: Registry
+    payload_limit: int
+    new_random: Callable[[str], random.Random]
+    logger: logging.Logger
+    max_callbacks: int = 10_000
+
+
+class RunInfo(NamedTuple):
+    """Who a run is.
+
+    Attributes:
+        seed: What the run's random numbers, and the hashes of its tasks, follow from.
+    """
+
+    workflow_id: str
+    run_id: str
+    seed: int
+
+
+class Waiting(NamedTuple):
+    """A command whose answer workflow code waits for."""
+
+    command: Command
+    future: asyncio.Future[Any]
+    decode: Decoder
+
+
+class _Mode(Enum):
+    ACTIVE = "workflow code runs and may ask for things"
+    READING = "a query or validator looks at the run and may not change it"
+    CLOSING = "the run is being taken apart"
+
+
+class Instance:
+    """A run in memory.
+
+    Attributes:
+        info: Who it is.
+        definition: The workflow that it runs.
+        host: What it shares with other runs.
+        replaying: Whether events are applied that were applied before.
+        known_patches: The patches marked in the history that is being replayed.
+        outcome: The command that ended the run; None while it is open.
+        fault: Why the run cannot go on, in words; None while it can. The event that caused it has not been applied.
+        waiting: Commands that wait for an answer, by id.
+        timers: Timers that are open, by id.
+        handlers: The query and update handlers.
+        attributes: The run's search attributes.
+        cancel_requested: Whether cancellation has been delivered.
+        cancel_reason: Why, in the words of whoever asked for it; may be empty.
+        timed_out: Whether that was for the run's time-out.
+        next_input: The input of the run that is to follow this one; None where none was asked for.
+        failure: What ended the run from within, besides the result of its main task.
+    """
+
+    __slots__ = (
+        "_commands", "_conditions", "_context", "_generators", "_history_size", "_mode", "_patches", "_tasks",
+        "attributes", "cancel_reason", "cancel_requested", "definition", "failure", "fault", "handlers", "host", "info",
+        "known_patches", "loop", "mailboxes", "main", "next_input", "outcome", "replaying", "timed_out", "timers",
+        "updates", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, definition: WorkflowDefinition, info: RunInfo, host: Host) -> None:
+        """Make a run to which no event has been applied yet."""
+        self.definition = definition
+        self.info = info
+        self.host = host
+        self.loop = WorkflowLoop(self, info.seed)
+        self.main: WorkflowTask | None = None
+        self.replaying = False
+        self.known_patches: frozenset[str] = frozenset()
+        self.outcome: Command | None = None
+        self.fault: str | None = None
+        self.waiting: dict[str, Waiting] = {}
+        self.timers: dict[str, DurableTimer] = {}
+        self.mailboxes: dict[str, Mailbox[bytes]] = {}
+        self.handlers = Handlers()
+        self.attributes: dict[str, Any] = {}
+        self.updates = 0
+        self.cancel_requested = False
+        self.cancel_reason = ""
+        self.timed_out = False
+        self.next_input: bytes | None = None
+        self.failure: BaseException | None = None
+        self._mode = _Mode.ACTIVE
+        self._context = contextvars.Context()
+        self._commands: list[Command] = []
+        self._history_size = 0
+        self._conditions: list[tuple[Callable[[], object], asyncio.Future[None]]] = []
+        self._patches: dict[str, bool] = {}
+        self._tasks: list[WorkflowTask] = []
+        self._generators: list[AsyncGenerator[Any, Any]] = []
+
+    # What the engine does with it.
+
+    def activate(self, event: Event) -> list[Command]:
+        """Apply one event and run until all of the run's tasks wait.
+
+        Returns:
+            What workflow code asked for, in order; the last one is `outcome` if the run has ended. Where `fault` is
+            set the event does not count as applied, and the instance is of no more use but to be closed.
+        """
+        self._commands = commands = []
+        self.loop.now_ms = event.at
+        try:
+            self._inside(self._turn, event)
+        except DidNotYieldError as error:
+            self.fault = str(error)
+        except Exception as error:
+            self.host.logger.exception("workflow %r could not be activated", self.info.workflow_id)
+            self.fault = f"{type(error).__name__}: {error}"
+        self._history_size += 1 + len(commands)
+        return commands
+
+    def note(self) -> None:
+        """Count an entry of the history that is not applied."""
+        self._history_size += 1
+
+    def query(self, name: str, raw: bytes) -> Any:  # noqa: ANN401 - any JSON value
+        """Answer a query from the run's local state.
+
+        Raises:
+            QueryError: There is none of that name, or its handler raised; the run is as it was.
+        """
+        return self._read(self.handlers.answer, name, raw)
+
+    def validate_update(self, name: str, raw: bytes) -> None:
+        """Check an update before it is recorded.
+
+        Raises:
+            UpdateRejectedError: There is none of that name, or its validator refused.
+            PayloadError: The value does not fit.
+        """
+        self._read(self.handlers.validate, name, raw)
+
+    def close(self) -> None:
+        """Take the run out of memory: its coroutines end here and now, and what they ask for on the way is lost."""
+        if self._mode is _Mode.CLOSING:
+            return
+        self._mode = _Mode.CLOSING
+        stubborn = self._inside(unwind, self.loop, self._tasks, self._generators)
+        if stubborn:
+            self.host.logger.error("workflow %r would not unwind: %s", self.info.workflow_id, ", ".join(stubborn))
+        self._tasks.clear()
+        self._generators.clear()
+        self.waiting.clear()
+        self.timers.clear()
+        self.mailboxes.clear()
+        self._conditions.clear()
+        self.main = None
+
+    def waits_for(self) -> list[str]:
+        """Say in words what the run waits for, besides activities, timers and children."""
+        names = [f"signal {name!r}" for name, mailbox in self.mailboxes.items() if mailbox.awaited]
+        if any(not future.done() for _, future in self._conditions):
+            names.append("a condition of its own")
+        return names
+
+    # What the context and the loop do with it.
+
+    def issue(self, command: Command) -> None:
+        """Ask for something.
+
+        Raises:
+                PayloadError: The history is full.
+        """
+        if self._mode is not _Mode.ACTIVE:
+            self.check_commands_allowed(f"ask for {command.type}")
+        if self._history_size + len(self._commands) >= MAX_HISTORY_EVENTS:
+            message = f"the history is at its limit of {MAX_HISTORY_EVENTS:,} events: end it with ctx.continue_as_new"
+            raise PayloadError(message, too_large=True)
+        self._commands.append(command)
+
+    def check_commands_allowed(self, what: str) -> None:
+        """Raise unless workflow code may ask for things now."""
+        if self._mode is _Mode.CLOSING:
+            raise Unwind
+        if self._mode is _Mode.READING:
+            message = f"a query or validator only looks at the run, it cannot {what}"
+            raise QueryError(message)
+
+    def next_id(self) -> str:
+        """Make the id of the next thing that the running task asks for."""
+        return self.loop.lineage().next_id()
+
+    def expect(self, command: Command, decode: Decoder) -> asyncio.Future[Any]:
+        """Issue a command and give the future of its answer.
+
+        Raises:
+            PayloadError: The history is full, or too much is on its way to other runs.
+        """
+        if len(self.waiting) >= MAX_OPEN_TO_OTHERS and command.type in _TO_OTHERS:
+            open_ones = sum(waiting.command.type in _TO_OTHERS for waiting in self.waiting.values())
+            if open_ones >= MAX_OPEN_TO_OTHERS:
+                message = f"{open_ones:,} child runs and signals have no answer yet: wait for some before asking for more"
+                raise PayloadError(message, too_large=True)
+        self.issue(command)
+        future: asyncio.Future[Any] = asyncio.Future(loop=self.loop)
+        self.waiting[command.id] = Waiting(command, future, decode)
+        return future
+
+    async def perform(self, command: Command, decode: Decoder, undo: EventType) -> Any:  # noqa: ANN401 - decoded
+        """Issue a command and wait for its answer; if that wait is cancelled, issue its undoing."""
+        future = self.expect(command, decode)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.cancelled() and self.waiting.pop(command.id, None) is not None:
+                self.issue(Command(undo, command.id, command.name))
+            raise
+
+    def mailbox(self, name: str) -> Mailbox[bytes]:
+        """Give the buffer of the signals of one name."""
+        mailbox = self.mailboxes.get(name)
+        if mailbox is None:
+            mailbox = self.mailboxes[name] = Mailbox()
+        return mailbox
+
+    def add_condition(self, condition: Callable[[], object]) -> asyncio.Future[None]:
+        """Give a future that is resolved once a condition holds; conditions are tried whenever the run would wait."""
+        future: asyncio.Future[None] = asyncio.Future(loop=self.loop)
+        self._conditions.append((condition, future))
+        return future
+
+    def patched(self, change_id: str) -> bool:
+        """Say whether the run takes the new side of a change, and remember it."""
+        known = self._patches.get(change_id)
+        if known is None:
+            known = not self.replaying or change_id in self.known_patches
+            if known:
+                self.issue(Command(EventType.PATCH_MARKED, name=change_id))
+            self._patches[change_id] = known
+        return known
+
+    def random(self) -> random.Random:
+        """Give the running task's own stream of random numbers."""
+        lineage = self.loop.lineage()
+        if lineage.random is None:
+            lineage.random = self.host.new_random(f"{self.info.seed}/{lineage.id}")
+        return lineage.random
+
+    @property
+    def silent(self) -> bool:
+        """Whether logs of workflow code are to be dropped: they were written before, or do not count."""
+        return self.replaying or self._mode is _Mode.CLOSING
+
+    def start_timer(self, timer: DurableTimer) -> None:
+        """Ask for a durable timer."""
+        self.issue(Command(EventType.TIMER_STARTED, timer.id, details={"due": timer.due_ms}))
+        self.timers[timer.id] = timer
+
+    def cancel_timer(self, timer: DurableTimer) -> None:
+        """Call a durable timer off."""
+        if self.timers.pop(timer.id, None) is not None and self._mode is _Mode.ACTIVE:
+            self.issue(Command(EventType.TIMER_CANCELLED, timer.id))
+
+    def task_made(self, task: WorkflowTask) -> None:
+        """Hold a task until the run leaves memory or the task is done."""
+        self._tasks.append(task)
+        if len(self._tasks) & 31 == 0:
+            self._tasks = [task for task in self._tasks if not task.done()]
+
+    def report(self, message: str, error: BaseException | None) -> None:
+        """Log what went wrong beside the main line of the run."""
+        if not self.silent:
+            self.host.logger.error("workflow %r: %s", self.info.workflow_id, message, exc_info=error)
+
+    # Inside an activation.
+
+    def _inside(self, function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - what it returns
+        """Call a function as code of this run: under its loop, in its context, with its generators held."""
+        outer = events._get_running_loop()  # noqa: SLF001 - the documented way to run code under another loop
+        hooks = sys.get_asyncgen_hooks()
+        events._set_running_loop(self.loop)  # noqa: SLF001
+        sys.set_asyncgen_hooks(self._hold_generator, _leave_generator)
+        try:
+            return self._context.run(function, *arguments)
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+            events._set_running_loop(outer)  # noqa: SLF001
+
+    def _read(self, function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - what it returns
+        self._mode = _Mode.READING
+        try:
+            return self._inside(function, *arguments)
+        finally:
+            self._mode = _Mode.ACTIVE
+
+    def _turn(self, event: Event) -> None:
+        APPLY[event.type](self, event)
+        budget = self.host.max_callbacks
+        while not self._ended():
+            try:
+                budget = self.loop.run_until_idle(budget)
+            except (SystemExit, KeyboardInterrupt) as error:
+                self.failure = error
+            if self._ended() or not self._conditions or not self._meet_conditions():
+                break
+        if self._ended():
+            self.outcome = outcome_of(self)
+            self._commands.append(self.outcome)
+
+    def _ended(self) -> bool:
+        return self.failure is not None or self.next_input is not None or (self.main is not None and self.main.done())
+
+    def _meet_conditions(self) -> bool:
+        met = False
+        for condition, future in self._conditions:
+            if future.done():
+                continue
+            self._mode = _Mode.READING
+            try:
+                if condition():
+                    future.set_result(None)
+            except Exception as error:  # noqa: BLE001 - it is the workflow's own, and goes to whoever waits for it
+                future.set_exception(error)
+            finally:
+                self._mode = _Mode.ACTIVE
+            met = met or future.done()
+        self._conditions = [entry for entry in self._conditions if not entry[1].done()]
+        return met
+
+    def _hold_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        self._generators.append(generator)
+        if len(self._generators) & 31 == 0:
+            self._generators = [held for held in self._generators if held.ag_frame is not None]
+
+
+def _leave_generator(_generator: AsyncGenerator[Any, Any]) -> None:
+    """Do nothing: a run's generators are ended by the run, not by the garbage collector."""

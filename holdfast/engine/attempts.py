@@ -1,0 +1,315 @@
+"""Running the attempts of activities: ``async def`` on the engine's loop, ``def`` on threads of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from holdfast.core.activities import ActivityContext
+from holdfast.core.codec import decode_json, encode
+from holdfast.engine.items import ActivityDone, ActivityFailed, Heartbeat, Item, NotBegun
+from holdfast.engine.threads import ThreadPool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holdfast.core.activities import ActivityOptions
+    from holdfast.core.definitions import ActivityDefinition
+    from holdfast.engine.pending import PendingActivity
+    from holdfast.engine.world import World
+    from holdfast.ports import Timer
+
+__all__ = ["Attempts"]
+
+_HEARTBEAT_LIMIT: Final = 16 * 1024
+_HEARTBEATS_KEPT_PER_TIMEOUT: Final = 3
+
+
+class _Attempt:
+    """One attempt, from its dispatch to its end."""
+
+    __slots__ = (
+        "beat_at", "begun", "command_id", "context", "definition", "heartbeat_timer", "holds_place", "kept_at", "number", "options",
+        "run_id", "task", "timer", "value", "workflow_id",
+    )  # fmt: skip
+
+    def __init__(self, workflow_id: str, run_id: str, pending: PendingActivity, definition: ActivityDefinition) -> None:
+        self.workflow_id = workflow_id
+        self.run_id = run_id
+        self.command_id = pending.id
+        self.number = pending.attempt
+        self.value = pending.value
+        self.options: ActivityOptions = pending.options
+        self.definition = definition
+        self.context: ActivityContext | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.timer: Timer | None = None
+        self.heartbeat_timer: Timer | None = None
+        self.beat_at = 0
+        self.kept_at = 0
+        self.begun = False
+        self.holds_place = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Which call it is an attempt of."""
+        return self.run_id, self.command_id
+
+    def give_context(self, heartbeat: Callable[[object], None], last: Any) -> None:  # noqa: ANN401 - any JSON value
+        """Make what the activity is told, if it asks to be."""
+        key = f"{self.workflow_id}/{self.run_id}/{self.command_id}"
+        self.context = ActivityContext(
+            self.workflow_id, self.command_id, self.number, key, last_heartbeat=last, heartbeat=heartbeat
+        )
+
+    def arguments(self) -> dict[str, Any]:
+        """Decode the input, and name the context."""
+        definition = self.definition
+        return {definition.context_parameter: self.context} if definition.context_parameter else {}
+
+    def call(self) -> Any:  # noqa: ANN401 - what the activity returns
+        """Call the activity's function."""
+        definition = self.definition
+        if definition.takes_input:
+            return definition.function(definition.decode_input(self.value), **self.arguments())
+        return definition.function(**self.arguments())
+
+    def encode(self, value: object, limit: int) -> bytes:
+        """Write the result as JSON."""
+        return encode(value, f"result of activity {self.definition.name!r}", limit=limit)
+
+
+class Attempts:
+    """The attempts that are running, and those that wait for a place.
+
+    They know nothing of instances: a run may leave memory and come back while its activities go on.
+
+    Attributes:
+        abandoned: How many attempts on threads were given up on and have not returned.
+    """
+
+    def __init__(self, world: World, submit: Callable[[str, Item], None], *, max_async: int, max_threads: int) -> None:
+        """Run nothing yet.
+
+        Args:
+            world: What runs share.
+            submit: Takes what an attempt ends in.
+            max_async: How many ``async def`` attempts run at a time.
+            max_threads: How many ``def`` attempts run at a time.
+        """
+        self.abandoned = 0
+        self._world = world
+        self._submit = submit
+        self._max_async = max_async
+        self._running_async = 0
+        self._threads = ThreadPool(max_threads, "holdfast-activity")
+        self._attempts: dict[tuple[str, str], _Attempt] = {}
+        self._queue: deque[_Attempt] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._quiet = asyncio.Event()
+        self._stopping = False
+
+    @property
+    def running(self) -> int:
+        """How many attempts are running or wait for a place."""
+        return len(self._attempts)
+
+    def dispatch(self, workflow_id: str, run_id: str, pending: PendingActivity) -> None:
+        """Run an attempt as soon as there is a place for it."""
+        definition = self._world.host.registry.activity(pending.name)
+        assert definition is not None  # noqa: S101 - runs dispatch registered activities only
+        attempt = _Attempt(workflow_id, run_id, pending, definition)
+        self._world.in_flight.add(attempt.key)
+        if self._stopping:
+            self._submit(workflow_id, NotBegun(run_id=run_id, command_id=attempt.command_id))
+            return
+        self._attempts[attempt.key] = attempt
+        if definition.context_parameter is not None:
+            attempt.give_context(lambda details: self._on_heartbeat(attempt, details), pending.heartbeat)
+        if not definition.is_async:
+            self._threads.submit(lambda: self._run_on_thread(attempt))
+        elif self._running_async < self._max_async:
+            self._start_async(attempt)
+        else:
+            self._queue.append(attempt)
+
+    def abandon(self, run_id: str, command_id: str) -> None:
+        """Give up on an attempt: ask it to stop, wait for nothing, and drop what it may still return."""
+        self._world.in_flight.discard((run_id, command_id))
+        attempt = self._attempts.get((run_id, command_id))
+        if attempt is not None:
+            self._drop(attempt)
+
+    def _drop(self, attempt: _Attempt) -> None:
+        self._forget(attempt)
+        if attempt.context is not None:
+            attempt.context.cancel()
+        if attempt.task is not None:
+            attempt.task.cancel()
+            self._free_place(attempt)
+        elif attempt.begun:
+            self.abandoned += 1
+            self._threads.replace_one()
+
+    def _forget(self, attempt: _Attempt) -> None:
+        self._attempts.pop(attempt.key, None)
+        for timer in (attempt.timer, attempt.heartbeat_timer):
+            if timer is not None:
+                timer.cancel()
+        if not self._attempts:
+            self._quiet.set()
+
+    def _is_on(self, attempt: _Attempt) -> bool:
+        return self._attempts.get(attempt.key) is attempt
+
+    # On the loop.
+
+    def _start_async(self, attempt: _Attempt) -> None:
+        self._running_async += 1
+        attempt.holds_place = True
+        attempt.task = self._loop.create_task(self._run_async(attempt))
+
+    async def _run_async(self, attempt: _Attempt) -> None:
+        item: Item
+        try:
+            self._begin(attempt)
+            value = attempt.encode(await attempt.call(), self._world.host.payload_limit)
+        except BaseException as error:  # noqa: BLE001 - even an exit is the end of one attempt, not of the engine
+            item = self._failed(attempt, error)
+        else:
+            item = self._done(attempt, value)
+        self._free_place(attempt)
+        self._end(attempt, item)
+
+    def _free_place(self, attempt: _Attempt) -> None:
+        """Let the next attempt begin; one that was given up on has freed its place before it ends, if it ever does."""
+        if not attempt.holds_place:
+            return
+        attempt.holds_place = False
+        self._running_async -= 1
+        while self._queue and not self._stopping:
+            following = self._queue.popleft()
+            if self._is_on(following):
+                self._start_async(following)
+                return
+
+    # On a thread.
+
+    def _run_on_thread(self, attempt: _Attempt) -> None:
+        item: Item
+        try:
+            if not self._is_on(attempt) or self._stopping:
+                return
+            attempt.begun = True
+            self._loop.call_soon_threadsafe(self._begin, attempt)
+            value = attempt.encode(attempt.call(), self._world.host.payload_limit)
+        except BaseException as error:  # noqa: BLE001 - even an exit is the end of one attempt, not of the thread
+            item = self._failed(attempt, error)
+        else:
+            item = self._done(attempt, value)
+        try:
+            self._loop.call_soon_threadsafe(self._end_thread, attempt, item)
+        except RuntimeError:
+            return  # the loop is closed: the process ends, and the attempt counts as interrupted
+
+    def _end_thread(self, attempt: _Attempt, item: Item) -> None:
+        if self._is_on(attempt):
+            self._end(attempt, item)
+        else:
+            self.abandoned -= 1
+            self._threads.regain_one()
+
+    # How an attempt goes.
+
+    def _begin(self, attempt: _Attempt) -> None:
+        """Start the attempt's clocks: its body starts now."""
+        attempt.begun = True
+        options = attempt.options
+        if options.timeout_ms is None and options.heartbeat_ms is None:
+            return
+        now = self._world.clock.now()
+        if options.timeout_ms is not None:
+            message = f"activity {attempt.definition.name!r} did not return within {options.timeout_ms / 1000:g} s"
+            attempt.timer = self._world.clock.call_at(
+                now + options.timeout_ms, lambda: self._time_out(attempt, message)
+            )
+        if options.heartbeat_ms is not None:
+            attempt.beat_at = now
+            self._watch_heart(attempt)
+
+    def _time_out(self, attempt: _Attempt, message: str) -> None:
+        if self._is_on(attempt):
+            self._drop(attempt)
+            self._submit(attempt.workflow_id, self._failed(attempt, TimeoutError(message)))
+
+    def _watch_heart(self, attempt: _Attempt) -> None:
+        silence = attempt.options.heartbeat_ms or 0
+        if self._world.clock.now() - attempt.beat_at >= silence:
+            message = f"activity {attempt.definition.name!r} gave no heartbeat within {silence / 1000:g} s"
+            self._time_out(attempt, message)
+        elif self._is_on(attempt):
+            attempt.heartbeat_timer = self._world.clock.call_at(
+                attempt.beat_at + silence, lambda: self._watch_heart(attempt)
+            )
+
+    def _on_heartbeat(self, attempt: _Attempt, details: object) -> None:
+        """Take a heartbeat, from whichever thread it comes."""
+        raw = encode(details, "heartbeat", limit=_HEARTBEAT_LIMIT)
+        self._loop.call_soon_threadsafe(self._beat, attempt, raw)
+
+    def _beat(self, attempt: _Attempt, raw: bytes) -> None:
+        now = self._world.clock.now()
+        attempt.beat_at = now
+        pause = (attempt.options.heartbeat_ms or 0) / _HEARTBEATS_KEPT_PER_TIMEOUT
+        if self._is_on(attempt) and now - attempt.kept_at >= pause:
+            attempt.kept_at = now
+            beat = Heartbeat(
+                run_id=attempt.run_id,
+                command_id=attempt.command_id,
+                attempt=attempt.number,
+                details=decode_json(raw),
+            )
+            self._submit(attempt.workflow_id, beat)
+
+    def _done(self, attempt: _Attempt, value: bytes) -> Item:
+        return ActivityDone(
+            run_id=attempt.run_id, command_id=attempt.command_id, attempt=attempt.number, value=value
+        )
+
+    def _failed(self, attempt: _Attempt, error: BaseException) -> Item:
+        return ActivityFailed(
+            run_id=attempt.run_id, command_id=attempt.command_id, attempt=attempt.number, error=error
+        )
+
+    def _end(self, attempt: _Attempt, item: Item) -> None:
+        """Hand over how it ended, unless it was given up on."""
+        if self._is_on(attempt):
+            self._forget(attempt)
+            self._submit(attempt.workflow_id, item)
+
+    # The end.
+
+    async def stop(self, grace: float) -> None:
+        """Begin nothing more, and give what is running a while to end.
+
+        What has not begun is noted as such; what does not end in time is asked to stop, and made anew by the next
+        process.
+        """
+        self._stopping = True
+        for attempt in [attempt for attempt in self._attempts.values() if not attempt.begun]:
+            self._drop(attempt)
+            self._submit(attempt.workflow_id, NotBegun(run_id=attempt.run_id, command_id=attempt.command_id))
+        if self._attempts:
+            self._quiet.clear()
+            try:
+                async with asyncio.timeout(grace):
+                    await self._quiet.wait()
+            except TimeoutError:
+                pass  # said in the docstring: these are cut off, and made anew
+        tasks = [attempt.task for attempt in self._attempts.values() if attempt.task is not None]
+        for attempt in list(self._attempts.values()):
+            self._drop(attempt)
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+        self._threads.stop()

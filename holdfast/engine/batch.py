@@ -1,0 +1,129 @@
+"""A batch: the changes of many runs, and the engine's own chores, as one call of the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from holdfast.ports import ABSENT, ANY, Write
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Callable
+
+    from holdfast.engine.change import Change
+    from holdfast.ports import Capabilities
+
+__all__ = ["Batch", "Chore", "fill"]
+
+_RECORD_BYTES = 64 * 1024
+"""Room that is left for the record of the commit."""
+
+
+@dataclass(slots=True)
+class Chore:
+    """Documents of the engine itself that are to be written, in order, some batch soon.
+
+    Attributes:
+        writes: What is to be written; taken from the front as there is room.
+        done: Called once all of it is durable.
+    """
+
+    writes: deque[Write]
+    done: Callable[[], None] | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """What goes into one call of the store, besides the record of the commit.
+
+    Attributes:
+        changes: Runs whose head is in it, with what is written once beside it.
+        ahead: Documents that are written once, of a run whose head is yet to come.
+        ahead_of: The change that they belong to.
+        chores: Writes of the engine itself.
+        late: Entries of the index that wait since an earlier batch for its heads to be written.
+        deltas: The entries of the index that change with it.
+    """
+
+    changes: list[Change] = field(default_factory=list)
+    ahead: list[Write] = field(default_factory=list)
+    ahead_of: Change | None = None
+    chores: list[Write] = field(default_factory=list)
+    late: list[list[Any]] = field(default_factory=list)
+    deltas: list[list[Any]] = field(default_factory=list)
+    finished_chores: list[Chore] = field(default_factory=list)
+
+    def writes(self, record: Write) -> list[Write]:
+        """Give all writes in order: the record first, heads after what they name."""
+        writes = [record, *self.ahead]
+        for change in self.changes:
+            if change.early:
+                writes += change.early
+        writes += [change.head for change in self.changes]
+        writes += self.chores
+        return writes
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.changes or self.ahead or self.chores)
+
+
+def fill(queue: deque[Change], chores: deque[Chore], limits: Capabilities) -> Batch:
+    """Take as many changes and chores as fit into one call.
+
+    A change that does not fit alone sends its early documents ahead. Where batches are not atomic all early
+    documents go ahead of their heads, and a chore waits for the one before it.
+    """
+    batch = Batch()
+    room, space = limits.max_batch - 2, limits.max_batch_bytes - _RECORD_BYTES
+    while queue:
+        change = queue[0]
+        fits_alone = len(change.early) < limits.max_batch - 2 and change.size <= limits.max_batch_bytes - _RECORD_BYTES
+        if change.early and not (fits_alone and limits.atomic_batch):
+            if not batch:
+                _send_ahead(change, batch, room, space)
+            return batch
+        if len(change.early) + 1 > room or change.size > space:
+            return batch
+        queue.popleft()
+        batch.changes.append(change)
+        room -= len(change.early) + 1
+        space -= change.size
+    _add_chores(chores, batch, room, space, atomic=limits.atomic_batch)
+    return batch
+
+
+def _send_ahead(change: Change, batch: Batch, room: int, space: int) -> None:
+    batch.ahead_of = change
+    while change.early and len(batch.ahead) < room:
+        write = change.early[0]
+        size = len(write.key) + len(write.value or b"")
+        if batch.ahead and size > space:
+            break
+        batch.ahead.append(change.early.pop(0))
+        space -= size
+        change.size -= size
+
+
+def _add_chores(chores: deque[Chore], batch: Batch, room: int, space: int, *, atomic: bool) -> None:
+    while chores and len(batch.chores) < room:
+        chore = chores[0]
+        while chore.writes and len(batch.chores) < room:
+            size = len(chore.writes[0].key) + len(chore.writes[0].value or b"")
+            if size > space and batch:
+                return
+            batch.chores.append(chore.writes.popleft())
+            space -= size
+        if chore.writes:
+            return
+        batch.finished_chores.append(chores.popleft())
+        if not atomic:
+            return
+
+
+def guarded(write: Write, guard: str) -> Write:
+    """Give a write the expectation that this backend can hold: versions where it knows them, else creation only."""
+    if guard == "key" or write.expected is ABSENT:
+        return write
+    return write._replace(expected=ANY)

@@ -1,0 +1,46 @@
+"""What a recorded command lets the engine do: one small function per type, in a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from holdfast.core.history import Event, EventType
+from holdfast.engine.effects import Abandon, Dispatch, Replied
+from holdfast.engine.outbox import OutgoingKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holdfast.engine.run import Run
+
+__all__ = ["CARRY_OUT"]
+
+
+def _start_activity(run: Run, event: Event) -> None:
+    run.dispatch(run.pending[event.id])
+
+
+def _cancel_activity(run: Run, event: Event) -> None:
+    run.effects.append(Abandon(run.live.run_id, event.id))
+
+
+def _send(kind: OutgoingKind) -> Callable[[Run, Event], None]:
+    def send(run: Run, event: Event) -> None:
+        run.send(kind, (event.details or {})["workflow_id"], event.id)
+
+    return send
+
+
+def _reply(run: Run, event: Event) -> None:
+    run.effects.append(Replied(event.id, event))
+
+
+CARRY_OUT: Final[dict[EventType, Callable[[Run, Event], None]]] = {
+    EventType.ACTIVITY_STARTED: _start_activity,
+    EventType.ACTIVITY_CANCELLED: _cancel_activity,
+    EventType.CHILD_STARTED: _send(OutgoingKind.START),
+    EventType.CHILD_CANCEL_REQUESTED: _send(OutgoingKind.CANCEL),
+    EventType.SIGNAL_SENT: _send(OutgoingKind.SIGNAL),
+    EventType.UPDATE_COMPLETED: _reply,
+    EventType.UPDATE_FAILED: _reply,
+}

@@ -1,0 +1,48 @@
+"""What one commit writes for a run, and what the runtime is doing with a run meanwhile."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from holdfast.engine.index import IndexEntry
+    from holdfast.engine.run import Run
+    from holdfast.ports import Write
+
+__all__ = ["Change", "Slot"]
+
+
+class Slot(Enum):
+    """What the runtime is doing with a run."""
+
+    LOADING = "it is read from the store"
+    IDLE = "nothing"
+    DIRTY = "it waits for its turn"
+    BUSY = "its commit is in flight"
+
+
+class Change:
+    """The documents of one commit of one run.
+
+    Attributes:
+        run: Whose they are.
+        write_id: Names this write of the head.
+        early: Documents that are written with or before the head, and never again.
+        head: The head.
+        entry: What the index says of the run once they are written.
+        size: Bytes of all keys and values.
+    """
+
+    __slots__ = ("early", "entry", "head", "run", "size", "write_id")
+
+    def __init__(self, run: Run, write_id: str, early: list[Write], head: Write, entry: IndexEntry) -> None:
+        """Weigh the documents."""
+        self.run = run
+        self.write_id = write_id
+        self.early = early
+        self.head = head
+        self.entry = entry
+        self.size = len(head.key) + len(head.value or b"")
+        if early:
+            self.size += sum(len(write.key) + len(write.value or b"") for write in early)

@@ -1,0 +1,57 @@
+"""Writing the index down every now and then, so that a restart need not read every commit there ever was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from holdfast.engine.documents import commit_key
+from holdfast.ports import ANY, Write
+
+if TYPE_CHECKING:
+    from holdfast.engine.committer import Committer
+    from holdfast.engine.index import Index
+    from holdfast.engine.partition import Partition
+
+__all__ = ["CHECKPOINT_COMMITS", "Checkpoints"]
+
+CHECKPOINT_COMMITS: Final = 1_000
+
+
+class Checkpoints:
+    """Writes the segments of the index that have changed, then how far they go, then deletes the records before that."""
+
+    def __init__(self, partition: Partition, index: Index, committer: Committer, every: int) -> None:
+        """Count from where the partition stands."""
+        self._partition = partition
+        self._index = index
+        self._committer = committer
+        self._every = every
+        self._done_seq = partition.seq
+        self._writing = False
+
+    def look(self) -> None:
+        """Begin a checkpoint if enough has been committed since the last one."""
+        if not self._writing and self._partition.seq - self._done_seq >= self._every:
+            self.write()
+
+    def write(self) -> None:
+        """Begin a checkpoint of all that is durable now."""
+        self._writing = True
+        seq = self._partition.seq
+        segments = [self._partition.segment_write(n, entries) for n, entries in self._index.take_changed_segments()]
+        if segments:
+            self._committer.add_chore(segments)
+        self._committer.add_chore(
+            [self._partition.checkpoint_write(seq, self._index.segments)], lambda: self._written(seq)
+        )
+
+    def _written(self, seq: int) -> None:
+        """Delete the records that the checkpoint has made needless, but for those that keep stale owners out."""
+        self._done_seq, self._writing = seq, False
+        numbers = range(self._partition.swept + 1, seq + 1)
+        needless = [number for number in numbers if number not in self._partition.kept]
+        deletions = [Write(commit_key(self._partition.name, number), None, ANY) for number in needless]
+        self._committer.add_chore(deletions, lambda: self._swept(seq))
+
+    def _swept(self, seq: int) -> None:
+        self._partition.swept = seq

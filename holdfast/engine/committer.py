@@ -1,0 +1,243 @@
+"""Group commit: while one batch is in flight the next one gathers, and each is proved to be written or not.
+
+The committer has no opinion about runs. It is given changes, and says of each in the end one of three things: it is
+durable; it was lost to something else that was written for its run; the store refuses it for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Final, Protocol
+
+from holdfast.core.errors import FencedError, StoreError, StoreUnavailableError
+from holdfast.engine.batch import Batch, Chore, fill, guarded
+from holdfast.engine.documents import owner_key, unseal
+from holdfast.ports import ABSENT, ANY, Conflict, Write, Written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from holdfast.engine.change import Change
+    from holdfast.engine.partition import Partition
+    from holdfast.engine.reader import Reader
+    from holdfast.ports import Document, StateStore
+
+__all__ = ["Committer", "Verdicts"]
+
+_MAX_ROUNDS: Final = 5
+
+
+class Verdicts(Protocol):
+    """Whoever gave the changes, and hears what became of them."""
+
+    def delta_of(self, change: Change) -> list[object] | None:
+        """Give the entry of the index that changes with it; None where none does."""
+
+    def late_deltas(self) -> list[list[object]]:
+        """Give the entries that could not be told before the heads they speak of were written."""
+
+    def durable(self, change: Change, version: str) -> None:
+        """It is written; the head has that version now."""
+
+    def lost(self, change: Change) -> None:
+        """Something else was written for its run: what is stored counts."""
+
+    def refused(self, change: Change, error: StoreError) -> None:
+        """The store will not take it, however often it is tried."""
+
+    def chores_refused(self, error: StoreError) -> None:
+        """The store will not take documents of the engine itself."""
+
+    def fenced(self, error: FencedError) -> None:
+        """Another process owns the partition now."""
+
+
+class Committer:
+    """Writes changes in batches, one call of the store at a time.
+
+    Attributes:
+        commits: How many batches have been written.
+        written: How many changes of runs they held.
+        on_commit: Called after each.
+    """
+
+    def __init__(self, store: StateStore, partition: Partition, reader: Reader, verdicts: Verdicts) -> None:
+        """Write to a store in the name of a partition's owner."""
+        self.commits = 0
+        self.written = 0
+        self.on_commit: Callable[[], None] = lambda: None
+        self._store = store
+        self._partition = partition
+        self._reader = reader
+        self._verdicts = verdicts
+        self._queue: deque[Change] = deque()
+        self._chores: deque[Chore] = deque()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._write_ids = 0
+
+    def add(self, change: Change) -> None:
+        """Queue the change of a run."""
+        self._queue.append(change)
+        self._idle.clear()
+        self._wake.set()
+
+    def add_chore(self, writes: Sequence[Write], done: Callable[[], None] | None = None) -> None:
+        """Queue documents of the engine itself; they go out in order, behind what runs have to write."""
+        self._chores.append(Chore(deque(writes), done))
+        self._idle.clear()
+        self._wake.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything is written."""
+        return self._idle.is_set()
+
+    async def drained(self) -> None:
+        """Wait until everything is written."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Write batches until cancelled."""
+        limits = self._store.capabilities
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._queue or self._chores:
+                    await self._commit(fill(self._queue, self._chores, limits))
+                self._idle.set()
+        except FencedError as error:
+            self._verdicts.fenced(error)
+
+    async def _commit(self, batch: Batch) -> None:
+        """Write a batch, or what is left of it, until all of it has a verdict."""
+        batch.late = self._verdicts.late_deltas()
+        batch.deltas = self._deltas(batch.changes)
+        for _ in range(_MAX_ROUNDS):
+            write_id = self._next_write_id()
+            record = self._partition.next_record(write_id, batch.late + batch.deltas)
+            writes = [guarded(write, self._store.capabilities.guard) for write in batch.writes(record)]
+            try:
+                results = await self._write(writes)
+            except StoreError as error:
+                await self._split(batch, error)
+                return
+            if any(isinstance(result, Conflict) for result in results):
+                await self._judge(batch, record, write_id)
+                if not batch:
+                    return
+                continue
+            self._partition.seq += 1
+            self._succeed(batch, results)
+            return
+        for change in batch.changes:
+            self._verdicts.refused(change, StoreError("the store reports conflicts that it does not have"))
+
+    def _deltas(self, changes: Sequence[Change]) -> list[list[object]]:
+        deltas = (self._verdicts.delta_of(change) for change in changes)
+        return [delta for delta in deltas if delta is not None]
+
+    def _next_write_id(self) -> str:
+        self._write_ids += 1
+        return f"{self._partition.token}:{self._write_ids}"
+
+    async def _write(self, writes: Sequence[Write]) -> list[Written | Conflict]:
+        """Write, and where the outcome is not told try the same bytes again until one is."""
+        while True:
+            try:
+                results = await self._store.write(writes)
+            except StoreUnavailableError as error:
+                await self._reader.pause(error)
+            else:
+                self._reader.answered()
+                return results
+
+    def _succeed(self, batch: Batch, results: Sequence[Written | Conflict]) -> None:
+        """Hand out good news; the results stand in the order of `Batch.writes`."""
+        self.commits += 1
+        self.written += len(batch.changes)
+        versions = [result.version if isinstance(result, Written) else "" for result in results]
+        start = len(results) - len(batch.chores) - len(batch.changes)
+        for change, version in zip(batch.changes, versions[start:], strict=False):
+            self._verdicts.durable(change, version)
+        for write, version in zip(batch.chores, versions[start + len(batch.changes) :], strict=True):
+            self._partition.written(write.key, version)
+        for chore in batch.finished_chores:
+            if chore.done is not None:
+                chore.done()
+        self.on_commit()
+
+    async def _split(self, batch: Batch, error: StoreError) -> None:
+        """Find out what of a refused batch the store refuses, by halves."""
+        changes = batch.changes
+        if batch.ahead_of is not None:
+            self._queue.remove(batch.ahead_of)
+            self._verdicts.refused(batch.ahead_of, error)
+        elif batch.chores and changes:
+            await self._commit(Batch(changes=changes))
+            await self._commit(Batch(chores=batch.chores, finished_chores=batch.finished_chores))
+        elif len(changes) > 1:
+            middle = len(changes) // 2
+            await self._commit(Batch(changes=changes[:middle]))
+            await self._commit(Batch(changes=changes[middle:]))
+        elif changes:
+            self._verdicts.refused(changes[0], error)
+        else:
+            self._verdicts.chores_refused(error)
+
+    async def _judge(self, batch: Batch, record: Write, write_id: str) -> None:
+        """Find out what became of a batch of which something was refused, and leave in it what is to be tried again.
+
+        Raises:
+            FencedError: Another process owns the partition.
+        """
+        keys = [record.key, owner_key(self._partition.name), *(write.key for write in batch.writes(record)[1:])]
+        documents = await self._reader.read(list(dict.fromkeys(keys)))
+        self._partition.check_fence(documents, record.key)
+        found = documents.get(record.key)
+        if found is not None:
+            if unseal(record.key, found.value)["write_id"] != write_id and self._store.capabilities.guard != "none":
+                message = f"commit {record.key!r} was made by another process: this one stops"
+                raise FencedError(message)
+            self._partition.seq += 1
+        again = []
+        for change in batch.changes:
+            stored = documents.get(change.head.key)
+            if stored is not None and unseal(change.head.key, stored.value).get("write_id") == change.write_id:
+                self._verdicts.durable(change, stored.version)
+            elif self._stands_as_expected(change.head, stored):
+                again.append(change)
+            else:
+                self._verdicts.lost(change)
+        batch.changes = again
+        for change in again:
+            change.early = self._left(change.early, documents)
+        batch.ahead = self._left(batch.ahead, documents)
+        batch.chores = self._left(batch.chores, documents)
+        batch.deltas = self._deltas(again)
+
+    def _stands_as_expected(self, write: Write, stored: Document | None) -> bool:
+        """Say whether a refused write could still go through as it is."""
+        if write.expected is ABSENT:
+            return stored is None
+        if self._store.capabilities.guard != "key":
+            return True
+        return stored is not None and stored.version == write.expected
+
+    def _left(self, writes: Sequence[Write], documents: dict[str, Document]) -> list[Write]:
+        """Give the writes that are not stored yet, each expecting what is there now: none but the owner writes them."""
+        return [self._renewed(write, documents) for write in writes if not _is_stored(write, documents)]
+
+    def _renewed(self, write: Write, documents: dict[str, Document]) -> Write:
+        stored = documents.get(write.key)
+        if write.value is None or stored is None:
+            return write._replace(expected=ABSENT if write.value is not None else ANY)
+        return write._replace(expected=stored.version if self._store.capabilities.guard == "key" else ANY)
+
+
+def _is_stored(write: Write, documents: dict[str, Document]) -> bool:
+    stored = documents.get(write.key)
+    return stored is None if write.value is None else stored is not None and stored.value == write.value

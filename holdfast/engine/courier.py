@@ -1,0 +1,177 @@
+"""Carrying out what runs want of other runs: at least once, and known again where it was done before."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple, Protocol, assert_never
+
+from holdfast.core.errors import (
+    FencedError,
+    HoldfastError,
+    WorkflowAlreadyStartedError,
+    WorkflowFinishedError,
+    WorkflowNotFoundError,
+)
+from holdfast.core.failure import FailureInfo
+from holdfast.core.history import EventType, RunStatus
+from holdfast.engine.head import Head, Parent
+from holdfast.engine.items import Cancel, ChildClosed, Delivered, Signal, Terminate
+from holdfast.engine.outbox import Outgoing, OutgoingKind
+from holdfast.engine.starting import Start
+
+if TYPE_CHECKING:
+    from holdfast.engine.items import Item
+    from holdfast.engine.reader import Reader
+    from holdfast.engine.run import Run
+    from holdfast.engine.world import World
+
+__all__ = ["Courier"]
+
+
+class _Post(Protocol):
+    def submit(self, workflow_id: str, item: Item) -> None: ...
+
+    async def ask(self, workflow_id: str, item: Item) -> object: ...
+
+
+class Courier:
+    """Delivers the entries of outboxes, each in a task of its own."""
+
+    def __init__(self, world: World, reader: Reader, post: _Post) -> None:
+        """Deliver nothing yet."""
+        self._world = world
+        self._reader = reader
+        self._post = post
+        self._going: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is on its way."""
+        return bool(self._going)
+
+    def deliver(self, run: Run, entry: Outgoing) -> None:
+        """Take an entry on its way, unless it is on it."""
+        message_id = entry.message_id(run.workflow_id)
+        if message_id not in self._going:
+            carried = self._carry(run.workflow_id, entry, message_id, _content(run, entry))
+            self._going[message_id] = asyncio.get_running_loop().create_task(carried)
+
+    async def _carry(self, workflow_id: str, entry: Outgoing, message_id: str, content: _Content | None) -> None:
+        try:
+            content = content or await self._stored_content(workflow_id, entry)
+            receipt = await self._deliver(workflow_id, entry, message_id, content)
+            self._post.submit(workflow_id, receipt)
+        except (FencedError, asyncio.CancelledError):
+            pass  # it stays in the outbox, and the next owner delivers it
+        except Exception:
+            self._world.host.logger.exception("%s of workflow %r could not be delivered", entry.kind, workflow_id)
+        finally:
+            del self._going[message_id]
+
+    async def _deliver(self, workflow_id: str, entry: Outgoing, message_id: str, content: _Content) -> Delivered:
+        match entry.kind:
+            case OutgoingKind.START:
+                return await self._start(workflow_id, entry, content)
+            case OutgoingKind.SIGNAL:
+                return await self._signal(entry, message_id, content)
+            case OutgoingKind.CANCEL | OutgoingKind.TERMINATE:
+                return await self._end_child(workflow_id, entry)
+            case OutgoingKind.CLOSED:
+                return await self._close(workflow_id, entry, message_id, content)
+            case _:
+                assert_never(entry.kind)
+
+    async def _start(self, workflow_id: str, entry: Outgoing, content: _Content) -> Delivered:
+        parent = Parent(workflow_id, entry.run_id, entry.command_id)
+        try:
+            definition = self._world.host.registry.workflow(content.name)
+            definition.decode_input(content.value)
+            start = Start(definition=definition, value=content.value, run_id=self._world.new_id(), parent=parent)
+            await self._post.ask(entry.target, start)
+        except FencedError:
+            raise
+        except WorkflowAlreadyStartedError as error:
+            failure = FailureInfo("WorkflowAlreadyStartedError", f"already started: {error}")
+            return Delivered(entry=entry, outcome=EventType.CHILD_FAILED, failure=failure)
+        except HoldfastError as error:
+            return Delivered(entry=entry, outcome=EventType.CHILD_FAILED, failure=FailureInfo.of(error))
+        return Delivered(entry=entry)
+
+    async def _signal(self, entry: Outgoing, message_id: str, content: _Content) -> Delivered:
+        try:
+            await self._post.ask(entry.target, Signal(name=content.name, value=content.value, id=message_id))
+        except (WorkflowNotFoundError, WorkflowFinishedError) as error:
+            return Delivered(entry=entry, outcome=EventType.SIGNAL_UNDELIVERED, failure=FailureInfo.of(error))
+        return Delivered(entry=entry, outcome=EventType.SIGNAL_DELIVERED)
+
+    async def _end_child(self, workflow_id: str, entry: Outgoing) -> Delivered:
+        reason = f"asked for by its parent {workflow_id!r}"
+        kind = Cancel if entry.kind is OutgoingKind.CANCEL else Terminate
+        try:
+            await self._post.ask(entry.target, kind(reason=reason, parent=workflow_id))
+        except (WorkflowNotFoundError, WorkflowFinishedError):
+            pass  # it has ended by itself
+        return Delivered(entry=entry)
+
+    async def _close(self, workflow_id: str, entry: Outgoing, message_id: str, content: _Content) -> Delivered:
+        """Tell a parent how its child ended."""
+        if content.parent is not None:
+            closed = ChildClosed(
+                kind=EventType.CHILD_COMPLETED if content.completed else EventType.CHILD_FAILED,
+                run_id=content.parent.run_id,
+                command_id=content.parent.command_id,
+                child=workflow_id,
+                value=content.value,
+                id=message_id,
+            )
+            await self._post.ask(content.parent.workflow_id, closed)
+        return Delivered(entry=entry)
+
+    async def _stored_content(self, workflow_id: str, entry: Outgoing) -> _Content:
+        """Find what an entry carries once its run is not in memory any more."""
+        stored = await self._reader.run(workflow_id, history=True)
+        if stored is None or stored.head["run_id"] != entry.run_id:
+            stored = await self._reader.past_run(entry.run_id, history=True)
+        if stored is None:
+            message = f"run {entry.run_id!r} of workflow {workflow_id!r} is not stored"
+            raise WorkflowNotFoundError(message)
+        kind = _COMMANDS.get(entry.kind)
+        if kind is not None:
+            event = next(event for event in stored.history if event.type is kind and event.id == entry.command_id)
+            return _Content(event.name, event.value)
+        return _end_of(Head.decode(stored.head, stored.blobs))
+
+    async def stop(self) -> None:
+        """Leave the rest to the next process."""
+        tasks = list(self._going.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+class _Content(NamedTuple):
+    """What an entry carries: a command's name and value, or how a run has ended."""
+
+    name: str = ""
+    value: bytes = b""
+    completed: bool = False
+    parent: Parent | None = None
+
+
+_COMMANDS = {OutgoingKind.START: EventType.CHILD_STARTED, OutgoingKind.SIGNAL: EventType.SIGNAL_SENT}
+
+
+def _content(run: Run, entry: Outgoing) -> _Content | None:
+    """Find what an entry carries in memory; None where it has to be read."""
+    if entry.kind in _COMMANDS:
+        waiting = run.instance.waiting.get(entry.command_id) if run.instance is not None else None
+        same_run = waiting is not None and run.live.run_id == entry.run_id
+        return _Content(waiting.command.name, waiting.command.value) if waiting is not None and same_run else None
+    if entry.kind is OutgoingKind.CLOSED and run.live.run_id == entry.run_id:
+        return _end_of(run.live)
+    return None if entry.kind is OutgoingKind.CLOSED else _Content()
+
+
+def _end_of(head: Head) -> _Content:
+    return _Content("", head.value, head.status is RunStatus.COMPLETED, head.parent)

@@ -1,0 +1,75 @@
+"""What is to be done once a run's change is durable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from holdfast.core.history import Event, RunStatus
+    from holdfast.engine.outbox import Outgoing
+    from holdfast.engine.pending import PendingActivity
+
+__all__ = ["Abandon", "Deliver", "Dispatch", "Effect", "Ended", "Release", "Replied", "Sweep", "Tell"]
+
+
+class Dispatch(NamedTuple):
+    """Run the attempt of an activity that is on."""
+
+    pending: PendingActivity
+
+
+class Abandon(NamedTuple):
+    """Ask a running attempt to stop; its result is no longer wanted."""
+
+    run_id: str
+    command_id: str
+
+
+class Release(NamedTuple):
+    """The end of an attempt is recorded: it counts as running no longer."""
+
+    run_id: str
+    command_id: str
+
+
+class Deliver(NamedTuple):
+    """Carry out an effect on another run."""
+
+    entry: Outgoing
+
+
+class Replied(NamedTuple):
+    """An update has its answer: `UPDATE_COMPLETED` or `UPDATE_FAILED`; None where its run ended first."""
+
+    update_id: str
+    event: Event | None
+
+
+class Ended(NamedTuple):
+    """A run has ended.
+
+    Attributes:
+        value: Its result or failure as JSON.
+        next_run: The run that follows by continue-as-new; may be empty.
+    """
+
+    run_id: str
+    workflow: str
+    version: str
+    status: RunStatus
+    value: bytes
+    next_run: str = ""
+
+
+class Sweep(NamedTuple):
+    """A run is purged: delete the documents that its tombstone still names."""
+
+
+class Tell(NamedTuple):
+    """Call the hooks of one kind."""
+
+    hook: str
+    payload: Any
+
+
+Effect = Dispatch | Abandon | Release | Deliver | Replied | Ended | Sweep | Tell

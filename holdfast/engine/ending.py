@@ -1,0 +1,78 @@
+"""How a run ends: its status, its children, its parent, and the run that follows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from holdfast.core.codec import decode_json
+from holdfast.core.failure import FailureInfo
+from holdfast.core.history import OUTCOMES, EventType
+from holdfast.engine.effects import Abandon, Ended, Replied
+from holdfast.engine.outbox import OutgoingKind
+
+if TYPE_CHECKING:
+    from holdfast.engine.run import Run
+
+__all__ = ["end_run"]
+
+
+def end_run(run: Run, kind: EventType, at: int, value: bytes) -> None:
+    """Write a run's terminal status; there is no other after it. A continue-as-new begins the next run at once."""
+    head = run.live
+    head.status, head.finished = OUTCOMES[kind], at
+    run.effects.extend(Abandon(head.run_id, command_id) for command_id in run.pending)
+    continued = kind is EventType.WORKFLOW_CONTINUED_AS_NEW
+    head.next_run = run.world.new_id() if continued else ""
+    ended = Ended(head.run_id, head.workflow, head.version, head.status, b"" if continued else value, head.next_run)
+    run.effects.append(ended)
+    run.pending.clear()
+    run.deferred.clear()
+    if continued:
+        _continue_as_new(run, at, value)
+        return
+    head.value = value
+    run.effects.extend(Replied(update_id, None) for update_id in run.open_updates)
+    _close_family(run)
+    run.leave_memory()
+    if kind is EventType.WORKFLOW_COMPLETED:
+        run.tell("on_workflow_complete", lambda: decode_json(value))
+    else:
+        run.tell("on_workflow_fail", lambda: FailureInfo.from_json(decode_json(value)))
+
+
+def _close_family(run: Run) -> None:
+    """See to the children as each was started to be, and let the parent know."""
+    for child, policy in run.children.items():
+        if policy != "abandon":
+            run.send(OutgoingKind(policy), child, "")
+    run.children.clear()
+    parent = run.live.parent
+    if parent is not None:
+        run.send(OutgoingKind.CLOSED, parent.workflow_id, parent.command_id)
+
+
+def _continue_as_new(run: Run, at: int, raw: bytes) -> None:
+    """Begin the next run of the chain, with what goes over to it."""
+    head, instance, updates = run.live, run.instance, run.open_updates
+    assert instance is not None  # noqa: S101 - its code has just asked for this
+    signals = [(name, list(mailbox)) for name, mailbox in instance.mailboxes.items()]
+    run.leave_memory()
+    run.begin(
+        run.world.host.registry.workflow(head.workflow, head.version),
+        raw,
+        at,
+        run_id=head.next_run,
+        parent=head.parent,
+        deadline=head.deadline,
+        request=head.request,
+        attributes=head.attributes,
+    )
+    for name, values in signals:
+        for value in values:
+            if run.is_open:
+                run.happen(EventType.SIGNAL_RECEIVED, at, name=name, value=value)
+    for update in updates.values():
+        if not run.is_open:
+            run.effects.append(Replied(update.id, None))
+            continue
+        run.happen(EventType.UPDATE_ACCEPTED, at, id=update.id, name=update.name, value=update.value)

@@ -1,0 +1,362 @@
+"""The parts of an engine: how they are put together, opened, and closed again."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import random
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from holdfast.core.codec import Decoder, decode_json
+from holdfast.core.durations import Duration, milliseconds
+from holdfast.core.errors import CorruptDocumentError, FencedError, StoreError, WorkflowNotFoundError
+from holdfast.core.failure import FailureInfo
+from holdfast.core.history import RunStatus
+from holdfast.core.instance import Host
+from holdfast.core.registry import Registry
+from holdfast.engine.attempts import Attempts
+from holdfast.engine.checkpoint import CHECKPOINT_COMMITS, Checkpoints
+from holdfast.engine.clock import SystemClock
+from holdfast.engine.committer import Committer
+from holdfast.engine.courier import Courier
+from holdfast.engine.effects import Ended
+from holdfast.engine.head import Head
+from holdfast.engine.hooks import HookCaller, Hooks
+from holdfast.engine.index import Index
+from holdfast.engine.partition import RENEW_SECONDS, Partition
+from holdfast.engine.reader import Reader, StoredRun
+from holdfast.engine.recovery import recover_runs
+from holdfast.engine.runtime import Runtime
+from holdfast.engine.sweeper import Sweeper
+from holdfast.engine.views import RunDescription, instant
+from holdfast.engine.watchdog import Watchdog
+from holdfast.engine.world import MAX_PAYLOAD_BYTES, World
+from holdfast.ports import Clock
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Coroutine, Iterable
+
+    from holdfast.core.definitions import ActivityFunction, WorkflowFunction
+    from holdfast.ports import StateStore
+
+__all__ = ["EngineOptions", "EngineStats", "Parts"]
+
+_ENVELOPE_BYTES: Final = 16 * 1024
+"""What a document needs besides the value in it."""
+
+
+def new_run_id() -> str:
+    """Make an id of 16 characters that never repeats."""
+    return base64.b32encode(secrets.token_bytes(10)).decode().lower()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How an engine behaves.
+
+    Attributes:
+        clock: Where the time comes from.
+        ids: Makes ids that never repeat.
+        chance: Draws a random number in [0, 1).
+        instance: Names this process across its restarts: a successor of the same name need not wait for it.
+        partition: Which runs of the store are its own.
+        max_cached_runs: How many runs stay in memory while nothing happens to them.
+        max_async_activities: How many ``async def`` activities run at a time.
+        max_threads: How many ``def`` activities run at a time.
+        drain: How long running activities are waited for when it closes.
+        dev_replay: Replay each run after every activation, and stall it at the first difference: for development.
+        checkpoint_commits: How many commits there are between two checkpoints of the index.
+        on_fenced: Called when another process has taken the runs over.
+        logger: Where it logs.
+    """
+
+    clock: Clock = field(default_factory=SystemClock)
+    ids: Callable[[], str] = new_run_id
+    chance: Callable[[], float] = random.random
+    instance: str = field(default_factory=socket.gethostname)
+    partition: str = "0"
+    max_cached_runs: int = 10_000
+    max_async_activities: int = 1_000
+    max_threads: int = 32
+    drain: Duration = 10.0
+    dev_replay: bool = False
+    checkpoint_commits: int = CHECKPOINT_COMMITS
+    on_fenced: Callable[[FencedError], None] | None = None
+    logger: logging.Logger = field(default_factory=lambda: logging.getLogger("holdfast"))
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """Numbers about a running engine.
+
+    Attributes:
+        runs: How many runs there are of each status.
+        live: How many are in memory.
+        commits: How many batches were written since it was opened.
+        written: How many changes of runs they held.
+        attempts: How many attempts of activities run or wait for a place.
+        abandoned: How many attempts on threads were given up on and have not returned.
+    """
+
+    runs: Counter[str]
+    live: int
+    commits: int
+    written: int
+    attempts: int
+    abandoned: int
+
+
+class Parts:
+    """The parts of one engine.
+
+    Attributes:
+        store: Where runs are kept.
+        index: A little about every run.
+        world: What runs share; present once it is open.
+        runtime: Runs in memory, and their turns; present once it is open.
+        watchdog: Looks for workflow code that does not yield.
+    """
+
+    world: World
+    runtime: Runtime
+
+    def __init__(
+        self,
+        store: StateStore,
+        workflows: Iterable[WorkflowFunction],
+        activities: Iterable[ActivityFunction],
+        hooks: Hooks | None,
+        options: EngineOptions,
+    ) -> None:
+        """Read the functions; nothing is opened yet."""
+        self.store = store
+        self.registry = Registry.of(workflows, activities)
+        self.options = options
+        self.log = options.logger
+        self.index = Index()
+        self.watchdog = Watchdog(self.log)
+        self._hooks = HookCaller(hooks, self.log)
+        self._reader = Reader(store, options.chance)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._state = "new"
+
+    # Opening.
+
+    async def open(self) -> None:
+        """Open the store, take ownership, build the index, and take up what was going on."""
+        if self._state != "new":
+            message = "an engine is opened once"
+            raise StoreError(message)
+        await self.store.open()
+        try:
+            await self._open_parts()
+        except BaseException:
+            await self.store.close()
+            raise
+
+    async def _open_parts(self) -> None:
+        options = self.options
+        self.world = self._make_world()
+        partition = Partition(
+            self.store, self._reader, options.partition, options.instance, self.world.token, self.log
+        )
+        await partition.take(self.index)
+        runtime = self.runtime = Runtime(
+            self.world, self.index, self._reader, self._hooks, max_cached=options.max_cached_runs
+        )
+        runtime.atomic = self.store.capabilities.atomic_batch
+        runtime.watchdog = self.watchdog
+        runtime.on_fenced = self._fenced
+        committer = runtime.committer = Committer(self.store, partition, self._reader, runtime)
+        runtime.attempts = Attempts(
+            self.world, runtime.submit, max_async=options.max_async_activities, max_threads=options.max_threads
+        )
+        runtime.courier = Courier(self.world, self._reader, runtime)
+        runtime.sweeper = Sweeper(self._reader, committer, runtime, self.log)
+        self.committer, self._partition = committer, partition
+        self._checkpoints = Checkpoints(partition, self.index, committer, options.checkpoint_commits)
+        committer.on_commit = self._checkpoints.look
+        self.watchdog.start()
+        self._spawn(committer.run())
+        if not self.store.capabilities.exclusive:
+            self._spawn(self._renew())
+        self._state = "open"
+        await recover_runs(runtime, self.index, self._reader)
+
+    def _make_world(self) -> World:
+        options = self.options
+        limit = min(MAX_PAYLOAD_BYTES, self.store.capabilities.max_value_bytes - _ENVELOPE_BYTES)
+        host = Host(self.registry, limit, random.Random, self.log)  # the run's own stream, from its recorded seed
+        return World(
+            host,
+            options.clock,
+            options.ids,
+            options.chance,
+            verify=options.dev_replay,
+            hooked=self._hooks.wanted,
+            opened_at=options.clock.now(),
+            token=options.ids(),
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(self._check)
+        self._tasks.append(task)
+
+    def _check(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self.log.critical("the engine has stopped", exc_info=task.exception())
+            self.runtime.fenced(FencedError(f"the engine has stopped: {task.exception()}"))
+
+    async def _renew(self) -> None:
+        """Show now and then that the owner is alive, so that whoever waits for the runs goes on waiting."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            self.committer.add_chore([self._partition.renewal()])
+
+    def _fenced(self, error: FencedError) -> None:
+        if self.options.on_fenced is not None:
+            self.options.on_fenced(error)
+
+    # Closing.
+
+    async def close(self) -> None:
+        """Let activities end, persist what they return, give ownership up, close the store."""
+        if self._state != "open":
+            return
+        self._state = "closing"
+        fenced = self.runtime.fenced_by is not None
+        await self.runtime.attempts.stop(milliseconds(self.options.drain, "drain") / 1000)
+        if not fenced:
+            await self._settle()
+        await self.runtime.courier.stop()
+        await self.runtime.sweeper.stop()
+        await self.runtime.stop()
+        if not fenced:
+            self._checkpoints.write()
+            await self.committer.drained()
+            self.committer.add_chore([self._partition.release()])
+            await self.committer.drained()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        await self._hooks.flush()
+        self.watchdog.stop()
+        self._state = "closed"
+        await self.store.close()
+
+    async def _settle(self) -> None:
+        while not self.runtime.idle and self.runtime.fenced_by is None:
+            await asyncio.sleep(0)
+
+    # Looking.
+
+    def require_open(self) -> Parts:
+        """Give the parts, if they are ready for work.
+
+        Raises:
+            StoreError: The engine is not open.
+            FencedError: Another process owns the runs.
+        """
+        if self._state == "open":
+            if self.runtime.fenced_by is not None:
+                raise self.runtime.fenced_by
+            return self
+        message = f"the engine is {self._state}, not open"
+        raise StoreError(message)
+
+    def not_ready(self) -> str:
+        """Say why work cannot be taken now; empty where it can."""
+        if self._state != "open":
+            return f"the engine is {self._state}"
+        if self.runtime.fenced_by is not None:
+            return str(self.runtime.fenced_by)
+        return "" if self._reader.available else "the store does not answer"
+
+    def observe(self, hooks: Hooks) -> None:
+        """Call these hooks too."""
+        self._hooks.add(hooks)
+        if self._state == "open":
+            self.world.hooked = True
+
+    def stats(self) -> EngineStats:
+        """Count what goes on."""
+        runtime = self.require_open().runtime
+        attempts = runtime.attempts
+        return EngineStats(
+            self.index.count(),
+            len(runtime.live),
+            self.committer.commits,
+            self.committer.written,
+            attempts.running,
+            attempts.abandoned,
+        )
+
+    async def stored(self, workflow_id: str, run_id: str | None, *, history: bool) -> StoredRun:
+        """Read a run as it is stored.
+
+        Raises:
+            WorkflowNotFoundError: There is none.
+        """
+        found = await self._reader.run(workflow_id, history=history)
+        if found is None or found.head["status"] == RunStatus.PURGED:
+            message = f"there is no workflow {workflow_id!r}"
+            raise WorkflowNotFoundError(message)
+        if run_id is not None and found.head["run_id"] != run_id:
+            found = await self._reader.past_run(run_id, history=history)
+            if found is None or found.head["id"] != workflow_id:
+                message = f"workflow {workflow_id!r} has no run {run_id!r}"
+                raise WorkflowNotFoundError(message)
+        return found
+
+    async def outcome(self, workflow_id: str, run_id: str) -> Ended:
+        """Wait for a run to end, and say how."""
+        entry = self.index.get(workflow_id)
+        if entry is not None and entry.run_id == run_id and entry.status.is_open:
+            future: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+            self.runtime.outcomes[workflow_id, run_id].append(future)
+            return await future
+        stored = await self.stored(workflow_id, run_id, history=False)
+        head = Head.decode(stored.head, stored.blobs)
+        if head.status.is_open:
+            return await self.outcome(workflow_id, run_id)
+        return Ended(head.run_id, head.workflow, head.version, head.status, head.value, head.next_run)
+
+    def result_decoder(self, ended: Ended) -> Decoder:
+        """Give the decoder of a run's result: its workflow's, where that is registered here."""
+        try:
+            return self.registry.workflow(ended.workflow, ended.version).decode_result
+        except WorkflowNotFoundError:
+            return decode_json
+
+    def describe_corrupt(self, workflow_id: str, error: CorruptDocumentError) -> RunDescription:
+        """Show what the index knows of a run whose documents are damaged."""
+        entry = self.index.get(workflow_id)
+        if entry is None:
+            raise error
+        return RunDescription(
+            workflow_id,
+            entry.run_id,
+            entry.workflow,
+            "",
+            RunStatus.CORRUPT,
+            None,
+            None,
+            FailureInfo.of(error),
+            dict(entry.attributes or {}),
+            instant(entry.created),
+            instant(entry.finished or entry.created),
+            None,
+            ["a repair of its documents, or a purge"],
+            [],
+        )
+
+    async def purge_corrupt(self, workflow_id: str) -> None:
+        """Put a tombstone over a run whose documents are damaged; what its damaged head named cannot be found."""
+        await self.runtime.overwrite_corrupt(workflow_id)

@@ -1,0 +1,50 @@
+"""What a run wants done to other runs: kept with the run until the other run's part is durable."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+__all__ = ["Outgoing", "OutgoingKind"]
+
+
+class OutgoingKind(StrEnum):
+    """What is to be done."""
+
+    START = "start"
+    SIGNAL = "signal"
+    CANCEL = "cancel"
+    TERMINATE = "terminate"
+    CLOSED = "closed"
+
+
+class Outgoing(NamedTuple):
+    """One effect on another run.
+
+    Attributes:
+        run_id: The run it comes from; an effect may outlive its run.
+        number: Its place among the effects of that run.
+        kind: What is to be done.
+        target: The workflow id of the other run.
+        command_id: The command that it carries out, or (`CLOSED`) the command of the parent that it answers.
+    """
+
+    run_id: str
+    number: int
+    kind: OutgoingKind
+    target: str
+    command_id: str
+
+    def message_id(self, workflow_id: str) -> str:
+        """Make the id by which the other run knows a duplicate."""
+        return f"{workflow_id}/{self.run_id}/{self.number}"
+
+    def to_json(self) -> list[Any]:
+        """Give what stands in the head."""
+        return list(self)
+
+    @classmethod
+    def from_json(cls, stored: list[Any]) -> Outgoing:
+        """Read an entry back."""
+        run_id, number, kind, target, command_id = stored
+        return cls(run_id, number, OutgoingKind(kind), target, command_id)

@@ -1,0 +1,75 @@
+"""Carrying out what a run asked for, once that is durable: one small function per effect, in a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from holdfast.core.codec import decode_json
+from holdfast.engine.effects import Abandon, Deliver, Dispatch, Ended, Release, Replied, Sweep, Tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holdfast.engine.run import Run
+    from holdfast.engine.runtime import Runtime
+
+__all__ = ["PERFORM"]
+
+
+def _dispatch(runtime: Runtime, run: Run, effect: Dispatch) -> None:
+    pending = effect.pending
+    if run.pending.get(pending.id) is not pending:
+        return  # cancelled in the same turn
+    runtime.attempts.dispatch(run.workflow_id, run.live.run_id, pending)
+    if runtime.hooks.wanted:
+        told = {
+            "activity_id": pending.id,
+            "name": pending.name,
+            "attempt": pending.attempt,
+            "input": decode_json(pending.value),
+        }
+        runtime.hooks.tell("on_activity_start", run.workflow_id, told)
+
+
+def _abandon(runtime: Runtime, _run: Run, effect: Abandon) -> None:
+    runtime.attempts.abandon(effect.run_id, effect.command_id)
+
+
+def _release(runtime: Runtime, _run: Run, effect: Release) -> None:
+    runtime.world.in_flight.discard((effect.run_id, effect.command_id))
+
+
+def _deliver(runtime: Runtime, run: Run, effect: Deliver) -> None:
+    runtime.courier.deliver(run, effect.entry)
+
+
+def _reply(runtime: Runtime, run: Run, effect: Replied) -> None:
+    for future in runtime.replies.pop((run.workflow_id, effect.update_id), ()):
+        if not future.done():
+            future.set_result(effect.event)
+
+
+def _end(runtime: Runtime, run: Run, effect: Ended) -> None:
+    for future in runtime.outcomes.pop((run.workflow_id, effect.run_id), ()):
+        if not future.done():
+            future.set_result(effect)
+
+
+def _sweep(runtime: Runtime, run: Run, _effect: Sweep) -> None:
+    runtime.sweeper.sweep(run.workflow_id)
+
+
+def _tell(runtime: Runtime, run: Run, effect: Tell) -> None:
+    runtime.hooks.tell(effect.hook, run.workflow_id, effect.payload)
+
+
+PERFORM: Final[dict[type, Callable[[Runtime, Run, Any], None]]] = {
+    Dispatch: _dispatch,
+    Abandon: _abandon,
+    Release: _release,
+    Deliver: _deliver,
+    Replied: _reply,
+    Ended: _end,
+    Sweep: _sweep,
+    Tell: _tell,
+}

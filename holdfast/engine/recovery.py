@@ -1,0 +1,49 @@
+"""Taking up where the last process ended: only runs with work to do are read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from holdfast.core.errors import CorruptDocumentError
+from holdfast.engine.documents import run_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from holdfast.engine.index import Index
+    from holdfast.engine.reader import Reader
+    from holdfast.engine.runtime import Runtime
+
+__all__ = ["recover_runs"]
+
+_RUNS_PER_READ: Final = 200
+
+
+async def recover_runs(runtime: Runtime, index: Index, reader: Reader) -> None:
+    """Bring back the runs that have work, oldest first, and set the alarm for those that wait for a time.
+
+    Runs that wait for somebody outside stay in the store until they are called for.
+    """
+    busy = []
+    for entry in index:
+        if entry.work:
+            busy.append((entry.created, entry.id))
+        elif entry.due:
+            runtime.alarm.set(entry.due, entry.id)
+    busy.sort()
+    for start in range(0, len(busy), _RUNS_PER_READ):
+        await _bring_back(runtime, reader, [workflow_id for _, workflow_id in busy[start : start + _RUNS_PER_READ]])
+
+
+async def _bring_back(runtime: Runtime, reader: Reader, ids: Sequence[str]) -> None:
+    places = {run_key(workflow_id): run for workflow_id in ids if (run := runtime.place(workflow_id)) is not None}
+    stored = await reader.runs(list(places), history=None)
+    loop = asyncio.get_running_loop()
+    for key, run in places.items():
+        found = stored.get(key)
+        if isinstance(found, CorruptDocumentError):
+            runtime.found_corrupt(run, found)
+        else:
+            loop.call_soon(runtime.arrived, run, found)
+    await asyncio.sleep(0)

@@ -1,0 +1,40 @@
+"""Making an instance from a history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from holdfast.core.errors import NondeterminismError
+from holdfast.core.history import RunStatus
+from holdfast.core.instance import Instance, RunInfo
+from holdfast.core.replay import replay_history
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from holdfast.core.history import Event
+    from holdfast.engine.head import Head
+    from holdfast.engine.world import World
+
+__all__ = ["replayed"]
+
+
+def replayed(world: World, head: Head, history: Sequence[Event]) -> Instance:
+    """Make an instance and apply a history to it.
+
+    Raises:
+        WorkflowNotFoundError: The workflow is not registered here, in any version.
+        NondeterminismError: Its code does not fit the history.
+    """
+    definition = world.host.registry.workflow(head.workflow, head.version)
+    instance = Instance(definition, RunInfo(head.workflow_id, head.run_id, head.seed), world.host)
+    try:
+        replay_history(instance, history)
+    except BaseException:
+        instance.close()
+        raise
+    if head.status is RunStatus.RUNNING and instance.outcome is not None:
+        instance.close()
+        message = "the code ends where the history goes on"
+        raise NondeterminismError(message, expected="more events", found=str(instance.outcome.type))
+    return instance

@@ -1,0 +1,82 @@
+"""Bringing a stored run back into memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from holdfast.core.errors import NondeterminismError, WorkflowNotFoundError
+from holdfast.core.failure import FailureInfo
+from holdfast.core.history import EventType
+from holdfast.core.replay import DEFERRED
+from holdfast.engine.head import Head
+from holdfast.engine.journal import Journal
+from holdfast.engine.outbox import Outgoing
+from holdfast.engine.replaying import replayed
+from holdfast.engine.seen import Seen
+from holdfast.engine.track import TRACK
+from holdfast.engine.verify import stall_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from holdfast.core.history import Event
+    from holdfast.engine.run import Run
+
+__all__ = ["restore"]
+
+
+def restore(
+    run: Run,
+    stored: dict[str, Any],
+    history: Sequence[Event],
+    blobs: Mapping[str, bytes],
+    seen: Mapping[str, dict[str, Any]],
+) -> None:
+    """Fill a run from its documents; where its code does not fit its history any more it is stalled, not changed.
+
+    Args:
+        run: The place for it.
+        stored: Its head, read as JSON.
+        history: All its events; may be empty where the run has ended, for nothing of it is to go on.
+        blobs: Its large values, by key.
+        seen: Its sealed lists of ids, by key.
+    """
+    head = run.head = Head.decode(stored, dict(blobs))
+    run.journal = Journal(head.run_id, keep=run.world.verify)
+    run.journal.resume(stored, history)
+    run.seen = Seen.from_json(stored.get("seen"), seen)
+    run.outbox = {(e.run_id, e.number): e for e in map(Outgoing.from_json, stored.get("outbox", ()))}
+    run.resume_numbering(stored.get("outgoing", 0))
+    if head.status.is_open:
+        run.children = dict(head.children)
+        _track(run, history, stored.get("pending", {}))
+        _bring_to_life(run, history)
+
+
+def _track(run: Run, history: Sequence[Event], pending: Mapping[str, dict[str, Any]]) -> None:
+    attributes = run.live.attributes
+    deferred: dict[int, Event] = {}
+    for seq, event in enumerate(history, 1):
+        track = TRACK.get(event.type)
+        if track is not None:
+            track(run, event, None)
+        if event.type is EventType.EVENT_APPLIED:
+            deferred.pop((event.details or {})["seq"], None)
+        elif event.details and event.details.get(DEFERRED):
+            deferred[seq] = event
+    run.live.attributes = attributes
+    run.deferred = list(deferred.items())
+    for command_id, stored in pending.items():
+        run.pending[command_id].restore(stored)
+
+
+def _bring_to_life(run: Run, history: Sequence[Event]) -> None:
+    try:
+        instance = replayed(run.world, run.live, history)
+    except WorkflowNotFoundError as error:
+        run.stall_for(FailureInfo("WorkflowNotFoundError", str(error)))
+        return
+    except NondeterminismError as error:
+        run.stall_for(stall_failure(error))
+        return
+    run.take_in(instance)

@@ -1,0 +1,450 @@
+"""One run in memory: its instance, its history, and everything that its next commit has to write.
+
+Nothing in here is carried out: what a run asks for is collected as effects, which the runtime performs once the
+change is durable. Nothing in here waits: whatever comes from outside is an item (see `items.py`) applied to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from holdfast.core.codec import decode_json
+from holdfast.core.errors import HoldfastError
+from holdfast.core.failure import FailureInfo
+from holdfast.core.history import OUTCOMES, Command, Event, EventType, RunStatus
+from holdfast.core.instance import Instance, RunInfo
+from holdfast.core.replay import DEFERRED
+from holdfast.engine.carry import CARRY_OUT
+from holdfast.engine.change import Change, Slot
+from holdfast.engine.documents import past_key, run_key
+from holdfast.engine.duties import next_wake
+from holdfast.engine.effects import Deliver, Dispatch, Effect, Sweep, Tell
+from holdfast.engine.ending import end_run
+from holdfast.engine.head import MAX_HEAD_BYTES, Head, Parent, Request
+from holdfast.engine.index import IndexEntry
+from holdfast.engine.journal import Journal
+from holdfast.engine.outbox import Outgoing, OutgoingKind
+from holdfast.engine.replaying import replayed
+from holdfast.engine.seen import Seen
+from holdfast.engine.track import TRACK
+from holdfast.engine.verify import replay_difference
+from holdfast.ports import ABSENT, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from holdfast.core.activities import ActivityOptions
+    from holdfast.core.definitions import WorkflowDefinition
+    from holdfast.engine.items import Item
+    from holdfast.engine.pending import PendingActivity
+    from holdfast.engine.world import World
+    from holdfast.ports import Expectation
+
+__all__ = ["Run"]
+
+_IN_HEAD = frozenset({EventType.WORKFLOW_STARTED, *OUTCOMES})
+_HANDED_OVER = frozenset({EventType.SIGNAL_RECEIVED, EventType.UPDATE_ACCEPTED, EventType.CANCEL_REQUESTED})
+
+
+class Run:
+    """The newest run of a workflow id.
+
+    Attributes:
+        head: What is stored of it besides its history; None where the id has no run (yet).
+        journal: Its history.
+        instance: Its code in memory; None while it is stalled or has ended.
+        stall: Why it cannot go on; None while it can.
+        pending: Activities that it waits for.
+        outbox: Effects on other runs that are not known to be durable there.
+        seen: The ids of what it was told.
+        deferred: Inputs that are recorded but not applied, with their numbers.
+        children: Open children, and what becomes of them when it ends.
+        open_updates: Updates that were accepted and have no reply.
+        replies: The replies of updates, by the caller's id.
+        cancel_requested: It was told to cancel, or to end for its time-out.
+        timed_out: It was told to end for its time-out.
+        expected: The version of the head in the store.
+        inbox: What has come for it and is not applied.
+        applied: What was applied since the last commit, with the answers that its callers get after it.
+        effects: What is to be done after the commit.
+        changed: There is something to commit.
+        slot: What the runtime is doing with it.
+        wake: When it has to be woken, as the alarm knows it; 0 for never.
+    """
+
+    __slots__ = (
+        "_begun", "_early", "_outgoing", "applied", "cancel_requested", "changed", "children", "deferred", "effects", "expected",
+        "head", "inbox", "instance", "journal", "open_updates", "outbox", "pending", "replies", "seen", "slot",
+        "stall", "timed_out", "wake", "workflow_id", "world",
+    )  # fmt: skip
+
+    def __init__(self, workflow_id: str, world: World) -> None:
+        """Make a place for the runs of an id, without one."""
+        self.workflow_id = workflow_id
+        self.world = world
+        self.head: Head | None = None
+        self.journal = Journal("")
+        self.instance: Instance | None = None
+        self.stall: FailureInfo | None = None
+        self.pending: dict[str, PendingActivity] = {}
+        self.outbox: dict[tuple[str, int], Outgoing] = {}
+        self.seen = Seen()
+        self.deferred: list[tuple[int, Event]] = []
+        self.children: dict[str, str] = {}
+        self.open_updates: dict[str, Event] = {}
+        self.replies: dict[str, Event] = {}
+        self.cancel_requested = False
+        self.timed_out = False
+        self.expected: str | Expectation = ABSENT
+        self.inbox: list[Item] = []
+        self.applied: list[tuple[Item, object]] = []
+        self.effects: list[Effect] = []
+        self.changed = False
+        self.slot = Slot.IDLE
+        self.wake = 0
+        self._begun = False
+        self._early: list[Write] = []
+        self._outgoing = 0
+
+    # Where it stands.
+
+    @property
+    def exists(self) -> bool:
+        """Whether the id has a run, open or finished."""
+        return self.head is not None and self.head.status is not RunStatus.PURGED
+
+    @property
+    def is_open(self) -> bool:
+        """Whether that run can still go on."""
+        return self.head is not None and self.head.status.is_open
+
+    @property
+    def status(self) -> RunStatus:
+        """The run's status, a stall included."""
+        assert self.head is not None  # noqa: S101 - asked of runs only
+        return RunStatus.STALLED if self.stall is not None and self.is_open else self.head.status
+
+    @property
+    def live(self) -> Head:
+        """The head, where there is known to be one."""
+        assert self.head is not None  # noqa: S101 - callers have checked
+        return self.head
+
+    @property
+    def has_work(self) -> bool:
+        """Whether the run has to be in memory for something to go on."""
+        if self.outbox:
+            return True
+        if self.live.status is RunStatus.RUNNING:
+            return bool(self.pending or self.deferred)
+        return self.live.status is RunStatus.PURGED and self.names_documents
+
+    @property
+    def names_documents(self) -> bool:
+        """Whether there are documents besides the head."""
+        return bool(self.journal.pages or self.journal.blobs or self.live.previous or self.seen)
+
+    def instant(self, now: int) -> int:
+        """Give the time of an event: now, but never before the last one."""
+        return max(now, self.journal.last_at)
+
+    # Beginning and ending.
+
+    def begin(  # noqa: PLR0913 - a start is all of these
+        self,
+        definition: WorkflowDefinition,
+        raw: bytes,
+        now: int,
+        *,
+        run_id: str,
+        parent: Parent | None = None,
+        deadline: int = 0,
+        request: Request | None = None,
+        attributes: dict[str, Any] | None = None,
+    ) -> None:
+        """Start a run under the id; one that is there has ended, and becomes a past run in the same commit."""
+        previous = ""
+        now = self.instant(now)
+        if self.exists:
+            previous = self.live.run_id
+            self._archive(now)
+        self.head = Head(
+            self.workflow_id,
+            run_id,
+            definition.name,
+            definition.version,
+            now,
+            self.world.new_seed(),
+            raw,
+            parent=parent,
+            previous=previous,
+            request=request,
+            deadline=deadline,
+            attributes=dict(attributes or {}),
+            children=dict(self.children),
+        )
+        self.journal = Journal(run_id, keep=self.world.verify)
+        self._forget_run()
+        self.new_instance(definition)
+        self.tell("on_workflow_start", lambda: decode_json(raw))
+        details = {"attributes": attributes} if attributes else None
+        started = Event(EventType.WORKFLOW_STARTED, now, name=definition.name, value=raw, details=details)
+        if self._begun:
+            self._defer(started)  # a run that keeps continuing as new gets one turn a commit, as others do
+        else:
+            self._begun = True
+            self._apply(started)
+
+    def branch(self, head: Head, history: Sequence[Event], note: Event) -> None:
+        """Begin a run that shares the beginning of its history with the one that has ended."""
+        self._archive(note.at)
+        self.head, self.journal = head, Journal(head.run_id, keep=self.world.verify)
+        self._forget_run()
+        for event in history:
+            self.record(event)
+        self.take_in(replayed(self.world, head, history))
+        self.record(note)
+
+    def take_in(self, instance: Instance) -> None:
+        """Let a replayed instance be the run's code; the limits of its open activities are those of the code now."""
+        self.instance = instance
+        for command_id, waiting in instance.waiting.items():
+            if command_id in self.pending:
+                self.pending[command_id].options = waiting.command.options
+
+    def _forget_run(self) -> None:
+        """Drop what belongs to one run only, before the next one of the id begins."""
+        self.deferred, self.open_updates, self.replies = [], {}, {}
+        self.stall, self.cancel_requested, self.timed_out, self._outgoing = None, False, False, 0
+
+    def bury(self) -> None:
+        """Turn a run that has ended into a tombstone, which still names the documents to be deleted."""
+        self.head = replace(
+            self.live, status=RunStatus.PURGED, input=b"null", input_blob="", value=b"", value_blob="", attributes={}, _constant=b""
+        )
+        self.journal.tail.clear()
+        self.effects.append(Sweep())
+        self.changed = True
+
+    def forget_documents(self) -> None:
+        """Let a tombstone forget the documents that it named: they are deleted."""
+        self.head = replace(self.live, previous="", _constant=b"")
+        self.journal = Journal(self.live.run_id)
+        self.seen = Seen()
+        self.changed = True
+
+    def new_instance(self, definition: WorkflowDefinition) -> Instance:
+        """Put fresh code of the run into memory."""
+        info = RunInfo(self.workflow_id, self.live.run_id, self.live.seed)
+        self.instance = Instance(definition, info, self.world.host)
+        return self.instance
+
+    def leave_memory(self) -> None:
+        """Take the run's code apart."""
+        if self.instance is not None:
+            self.instance.close()
+            self.instance = None
+
+    def stall_for(self, reason: FailureInfo) -> None:
+        """Park the run visibly: its code cannot go on, and nothing of it is lost."""
+        self.stall = reason
+        self.world.host.logger.error("workflow %r is stalled: %s", self.workflow_id, reason.message)
+        self.leave_memory()
+
+    def _archive(self, now: int) -> None:
+        """Turn the head of a run that has ended into that of a past run."""
+        self._early += self.journal.take_writes()
+        head = self.live
+        head.updated = now
+        value = head.encode(self.journal, {})
+        self._early += self.journal.take_writes()
+        self._early.append(Write(past_key(head.run_id), value, ABSENT))
+
+    # What happens to it.
+
+    def happen(  # noqa: PLR0913 - the fields of an event
+        self,
+        kind: EventType,
+        now: int,
+        *,
+        id: str = "",  # noqa: A002 - the event's field
+        name: str = "",
+        value: bytes = b"",
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        """Apply an input, or record it as deferred while the run is paused or stalled."""
+        event = Event(kind, self.instant(now), id, name, value, details)
+        if self.instance is None or self.deferred or self.live.status is not RunStatus.RUNNING:
+            self._defer(event)
+        else:
+            self._apply(event)
+
+    def _apply(self, event: Event) -> None:
+        commands = self._activate(event)
+        if commands is None:
+            self._defer(event)
+        else:
+            self.record(event)
+            self._record_commands(commands, event.at)
+
+    @property
+    def can_catch_up(self) -> bool:
+        """Whether there are deferred inputs, and nothing that keeps them from being applied."""
+        return bool(self.deferred) and self.instance is not None and self.live.status is RunStatus.RUNNING
+
+    def catch_up(self, now: int) -> None:
+        """Apply what came while the run could not go on, in the order it came."""
+        run_id = self.live.run_id
+        while self.can_catch_up:
+            seq, event = self.deferred[0]
+            event = event._replace(at=self.instant(now))
+            commands = self._activate(event)
+            if commands is None:
+                return
+            later = self.deferred[1:]
+            self.deferred = later
+            self.record(Event(EventType.EVENT_APPLIED, event.at, details={"seq": seq}))
+            self._record_commands(commands, event.at)
+            if self.live.run_id != run_id:
+                self._hand_over([event for _, event in later])
+                return
+
+    def _hand_over(self, events: list[Event]) -> None:
+        """Give what came for a run that has continued as new to the run that follows it."""
+        for event in events:
+            if event.type in _HANDED_OVER and self.is_open:
+                self.happen(event.type, event.at, id=event.id, name=event.name, value=event.value)
+
+    def _activate(self, event: Event) -> list[Command] | None:
+        """Let the code go on; None where it cannot, and the run is stalled with the event not applied."""
+        instance = self.instance
+        assert instance is not None  # noqa: S101 - callers have checked
+        commands = instance.activate(event)
+        if instance.fault is not None:
+            self.stall_for(FailureInfo("StalledError", instance.fault))
+            return None
+        if self.world.verify:
+            difference = replay_difference(instance, self.journal.kept or [], event, commands)
+            if difference is not None:
+                self.stall_for(difference)
+                return None
+        return commands
+
+    def record(self, event: Event, options: ActivityOptions | None = None) -> int:
+        """Write an event into the history, and keep track of what it means."""
+        self.changed = True
+        track = TRACK.get(event.type)
+        if track is not None:
+            track(self, event, options)
+        return self.journal.append(event, value_in_head=event.type in _IN_HEAD)
+
+    def _record_commands(self, commands: list[Command], at: int) -> None:
+        for kind, command_id, name, value, details, options in commands:
+            event = Event(kind, at, command_id, name, value, details)
+            self.record(event, options)
+            carry_out = CARRY_OUT.get(kind)
+            if carry_out is not None:
+                carry_out(self, event)
+            elif kind in OUTCOMES:
+                end_run(self, kind, at, value)
+
+    def _defer(self, event: Event) -> None:
+        details = {**(event.details or {}), DEFERRED: True}
+        self.deferred.append((self.record(event._replace(details=details)), event))
+
+    # What it wants done.
+
+    def dispatch(self, pending: PendingActivity) -> None:
+        """Run the attempt that is on, or leave it visibly waiting where nobody here knows the activity."""
+        parked = self.world.host.registry.activity(pending.name) is None
+        if parked:
+            self.world.host.logger.warning(
+                "workflow %r waits: activity %r is not registered here", self.workflow_id, pending.name
+            )
+        else:
+            self.effects.append(Dispatch(pending))
+        self.changed = self.changed or parked is not pending.parked
+        pending.parked = parked
+
+    def send(self, kind: OutgoingKind, target: str, command_id: str) -> None:
+        """Put an effect on another run into the outbox."""
+        self._outgoing += 1
+        entry = Outgoing(self.live.run_id, self._outgoing, kind, target, command_id)
+        self.outbox[entry.run_id, entry.number] = entry
+        self.effects.append(Deliver(entry))
+        self.changed = True
+
+    def delivered(self, entry: Outgoing) -> None:
+        """Take an effect out of the outbox: it is durable where it belongs."""
+        if self.outbox.pop((entry.run_id, entry.number), None) is not None:
+            self.changed = True
+
+    def tell(self, hook: str, payload: Any) -> None:  # noqa: ANN401 - a function that makes any value
+        """Let the hooks know, if there are any; the payload is made only then."""
+        if self.world.hooked:
+            self.effects.append(Tell(hook, payload()))
+
+    # What it has to write.
+
+    def collect(self, now: int) -> Change:
+        """Gather the documents of the next commit.
+
+        Raises:
+            HoldfastError: The head has grown over its limit.
+        """
+        value = self._encode_head(now)
+        if len(value) > MAX_HEAD_BYTES:
+            message = f"the head of workflow {self.workflow_id!r} is {len(value):,} bytes; the limit is {MAX_HEAD_BYTES:,}"
+            raise HoldfastError(message)
+        early = [*self._early, *self.journal.take_writes(), *self.seen.take_writes()]
+        self._early = []
+        self._begun = self.changed = False
+        write = Write(run_key(self.workflow_id), value, self.expected)
+        return Change(self, self.live.write_id, early, write, self.entry(len(value)))
+
+    def entry(self, size: int) -> IndexEntry:
+        """Give what the index is to say of the run, and the size of its head."""
+        head, work = self.live, self.has_work
+        due = 0 if work else next_wake(self)
+        size_kib = -(-size // 1024)
+        return IndexEntry(
+            self.workflow_id,
+            head.run_id,
+            head.workflow,
+            head.status,
+            head.created,
+            head.finished,
+            due,
+            work,
+            size_kib,
+            head.attributes or None,
+        )
+
+    def _encode_head(self, now: int) -> bytes:
+        head = self.live
+        head.revision += 1
+        head.write_id = self.world.next_write_id()
+        head.updated = self.instant(now)
+        value = head.encode(self.journal, self._more(with_failures=True))
+        if len(value) > MAX_HEAD_BYTES:
+            value = head.encode(self.journal, self._more(with_failures=False))
+        return value
+
+    def _more(self, *, with_failures: bool) -> dict[str, Any]:
+        """Give what the head keeps besides; most runs have none of it most of the time."""
+        more: dict[str, Any] = {}
+        marked = {p.id: p.to_json(with_failure=with_failures) for p in self.pending.values() if not p.is_plain}
+        if marked:
+            more["pending"] = marked
+        if self.outbox:
+            more["outbox"] = [entry.to_json() for entry in self.outbox.values()]
+        if self._outgoing:
+            more["outgoing"] = self._outgoing
+        if self.seen:
+            more["seen"] = self.seen.to_json()
+        return more
+
+    def resume_numbering(self, outgoing: int) -> None:
+        """Go on numbering effects where a stored head ends."""
+        self._outgoing = outgoing

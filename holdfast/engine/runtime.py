@@ -1,0 +1,405 @@
+"""The middle of the engine: gives each run its turn, hands its change to the committer, and acts on the verdict.
+
+A turn: what has come for a run is applied to it, one item after the other; if that changed it, its documents are
+committed together with those of all other runs that moved; only then are its effects carried out and its callers
+answered. A run has no other turn while its commit is in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+from holdfast.core.errors import CorruptDocumentError, FencedError, HoldfastError, StoreError
+from holdfast.core.failure import FailureInfo
+from holdfast.core.history import RunStatus
+from holdfast.engine.alarm import Alarm
+from holdfast.engine.change import Change, Slot
+from holdfast.engine.documents import run_key
+from holdfast.engine.duties import next_wake
+from holdfast.engine.head import Head
+from holdfast.engine.items import CatchUp, Item, Recover, WakeUp
+from holdfast.engine.perform import PERFORM
+from holdfast.engine.restore import restore
+from holdfast.engine.run import Run
+from holdfast.engine.starting import Purge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holdfast.core.history import Event
+    from holdfast.engine.attempts import Attempts
+    from holdfast.engine.committer import Committer
+    from holdfast.engine.courier import Courier
+    from holdfast.engine.effects import Ended
+    from holdfast.engine.hooks import HookCaller
+    from holdfast.engine.index import Index, IndexEntry
+    from holdfast.engine.reader import Reader, StoredRun
+    from holdfast.engine.sweeper import Sweeper
+    from holdfast.engine.watchdog import Watchdog
+    from holdfast.engine.world import World
+
+__all__ = ["Runtime"]
+
+_TURNS_PER_TICK: Final = 500
+
+
+class Runtime:
+    """Runs in memory, and their turns.
+
+    Attributes:
+        live: The runs in memory, least recently used first.
+        outcomes: Who waits for the end of a run, by workflow id and run id.
+        replies: Who waits for the reply of an update, by workflow id and update id.
+        watchers: Who wants to know when a workflow id has moved.
+        fenced_by: Why this process may not write any more; None while it may.
+        atomic: The store writes a batch as a whole.
+        watchdog: Is told whose turn it is.
+        on_fenced: Is told when another process has taken over.
+    """
+
+    committer: Committer
+    attempts: Attempts
+    courier: Courier
+    sweeper: Sweeper
+    watchdog: Watchdog
+    on_fenced: Callable[[FencedError], None]
+
+    def __init__(self, world: World, index: Index, reader: Reader, hooks: HookCaller, *, max_cached: int) -> None:
+        """Begin with no run in memory; the committer, attempts and courier are attached before the first turn."""
+        self.world = world
+        self.index = index
+        self.reader = reader
+        self.hooks = hooks
+        self.live: dict[str, Run] = {}
+        self.outcomes: defaultdict[tuple[str, str], list[asyncio.Future[Ended]]] = defaultdict(list)
+        self.replies: defaultdict[tuple[str, str], list[asyncio.Future[Event | None]]] = defaultdict(list)
+        self.watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self.fenced_by: FencedError | None = None
+        self.atomic = True
+        self.alarm = Alarm(world.clock, self.wake)
+        self._max_cached = max_cached
+        self._loop = asyncio.get_running_loop()
+        self._dirty: list[Run] = []
+        self._tick_due = False
+        self._loads: set[asyncio.Task[None]] = set()
+        self._late: dict[str, IndexEntry] = {}
+        self._refused: dict[str, FailureInfo] = {}
+
+    # What comes in.
+
+    def submit(self, workflow_id: str, item: Item) -> None:
+        """Put something into a run's inbox; the run is read if it is not in memory.
+
+        Raises:
+            FencedError: This process may not write any more.
+        """
+        if self.fenced_by is not None:
+            raise self.fenced_by
+        run = self.live.get(workflow_id)
+        if run is None:
+            run = self.live[workflow_id] = Run(workflow_id, self.world)
+            run.inbox.append(item)
+            if item.creates and self.index.get(workflow_id) is None:
+                self._mark(run)
+            else:
+                self._read(run)
+            return
+        run.inbox.append(item)
+        if run.slot is Slot.IDLE:
+            self._mark(run)
+
+    async def ask(self, workflow_id: str, item: Item) -> Any:  # noqa: ANN401 - each item has its own answer
+        """Submit something and wait until what came of it is durable."""
+        item.answer = self._loop.create_future()
+        self.submit(workflow_id, item)
+        return await item.answer
+
+    def wake(self, workflow_id: str) -> None:
+        """Let a run do what is due."""
+        run = self.live.get(workflow_id)
+        if run is not None:
+            run.wake = 0
+        if self.fenced_by is None:
+            self.submit(workflow_id, WakeUp())
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing goes on that does not wait for time or for somebody outside."""
+        return not (
+            self._dirty
+            or self._loads
+            or self.attempts.running
+            or self.courier.busy
+            or self.sweeper.busy
+            or not self.committer.idle
+        )
+
+    # Turns.
+
+    def _mark(self, run: Run) -> None:
+        run.slot = Slot.DIRTY
+        self._dirty.append(run)
+        if not self._tick_due:
+            self._tick_due = True
+            self._loop.call_soon(self._tick)
+
+    def _tick(self) -> None:
+        """Give the runs that have something in their inbox their turn; a long queue lets others in between."""
+        self._tick_due = False
+        now = self.world.clock.now()
+        turns, self._dirty = self._dirty[:_TURNS_PER_TICK], self._dirty[_TURNS_PER_TICK:]
+        for run in turns:
+            if self.fenced_by is None:
+                self.watchdog.turn(run.workflow_id)
+                self._turn(run, now)
+        self.watchdog.rest()
+        if self._dirty and not self._tick_due:
+            self._tick_due = True
+            self._loop.call_soon(self._tick)
+
+    def _turn(self, run: Run, now: int) -> None:
+        items, run.inbox = run.inbox, []
+        for position, item in enumerate(items):
+            try:
+                answer = item.apply(run, now)
+            except (HoldfastError, ValueError) as error:
+                item.refuse(error)
+            except Exception as error:
+                self.world.host.logger.exception("%s could not be applied to %r", type(item).__name__, run.workflow_id)
+                item.refuse(HoldfastError(f"internal error: {type(error).__name__}: {error}"))
+                run.inbox = items[position + 1 :] + run.inbox
+                self._start_over(run)
+                return
+            else:
+                run.applied.append((item, answer))
+        if not run.changed:
+            self._settle(run)
+            return
+        try:
+            change = run.collect(now)
+        except StoreError as error:
+            self._refuse_run(run, error)
+            return
+        run.slot = Slot.BUSY
+        self.committer.add(change)
+
+    def _settle(self, run: Run) -> None:
+        """All that the run has done is durable: answer, carry out, and see what is next."""
+        run.slot = Slot.IDLE
+        applied, run.applied = run.applied, []
+        effects, run.effects = run.effects, []
+        for effect in effects:
+            PERFORM[type(effect)](self, run, effect)
+        for item, answer in applied:
+            item.accept(answer)
+        if run.head is None:
+            self._drop(run)
+            return
+        if run.can_catch_up:
+            run.inbox.append(CatchUp())
+        due = next_wake(run)
+        if due and (not run.wake or due < run.wake):
+            run.wake = due
+            self.alarm.set(due, run.workflow_id)
+        if run.inbox:
+            self._mark(run)
+        elif not run.is_open and not run.has_work:
+            self._drop(run)
+
+    def _drop(self, run: Run) -> None:
+        """Forget a run that has nothing left to do; what came for it meanwhile begins again from the store."""
+        if self.live.get(run.workflow_id) is run:
+            del self.live[run.workflow_id]
+        for item in run.inbox:
+            self.submit(run.workflow_id, item)
+        run.inbox = []
+
+    # Verdicts of the committer.
+
+    def delta_of(self, change: Change) -> list[object] | None:
+        """Give the entry of the index that changes with a change; None where none does.
+
+        Where batches are not atomic, the record of a commit may be written and a head of it not. Such a record only
+        says that the run may have work, which makes a recovery look at it; the truth follows with a later record.
+        """
+        entry = change.entry
+        if not entry.differs(self.index.get(entry.id)):
+            return None
+        return (entry if self.atomic or entry.work else entry.marked()).to_json()
+
+    def late_deltas(self) -> list[list[object]]:
+        """Give the entries that could not be told before the heads they speak of were written."""
+        late, self._late = self._late, {}
+        return [entry.to_json() for entry in late.values()]
+
+    def durable(self, change: Change, version: str) -> None:
+        """A run's change is written."""
+        run = change.run
+        run.expected = version
+        if change.entry.differs(self.index.get(run.workflow_id)):
+            self.index.put(change.entry)
+            if not self.atomic and not change.entry.work:
+                self._late[run.workflow_id] = change.entry
+        self.index.overlay(run.workflow_id, RunStatus.STALLED if run.stall is not None and run.is_open else None)
+        for watcher in self.watchers.get(run.workflow_id, ()):
+            watcher.set()
+        if self.live.get(run.workflow_id) is run:
+            self.live[run.workflow_id] = self.live.pop(run.workflow_id)
+            self._settle(run)
+            if len(self.live) > self._max_cached:
+                self._loop.call_soon(self.evict)
+
+    def lost(self, change: Change) -> None:
+        """Something else was written for the run: take that, and apply to it what came since."""
+        self._start_over(change.run)
+
+    def refused(self, change: Change, error: StoreError) -> None:
+        """The store will not take the run's documents."""
+        self._refuse_run(change.run, error)
+
+    def chores_refused(self, error: StoreError) -> None:
+        """The store will not take documents of the engine itself."""
+        self.world.host.logger.error("the store refused documents of the engine: %s", error)
+
+    def fenced(self, error: FencedError) -> None:
+        """Another process owns the runs now: stop, drop everything, write nothing."""
+        self.fenced_by = error
+        self.world.host.logger.critical("%s", error)
+        self.on_fenced(error)
+        self._loop.call_soon(self._abandon_all, error)
+
+    def _abandon_all(self, error: FencedError) -> None:
+        self.alarm.stop()
+        for run in self.live.values():
+            for item in [*(item for item, _ in run.applied), *run.inbox]:
+                item.refuse(error)
+            for pending in run.pending.values():
+                self.attempts.abandon(run.live.run_id, pending.id)
+            run.leave_memory()
+        self.live.clear()
+        for future in [*(f for several in self.outcomes.values() for f in several), *(f for several in self.replies.values() for f in several)]:
+            if not future.done():
+                future.set_exception(error)
+
+    def _refuse_run(self, run: Run, error: StoreError) -> None:
+        """Stall a run whose change cannot be stored: what is stored of it stays, and no other run is disturbed."""
+        for item, _ in run.applied:
+            item.refuse(error)
+        run.applied = []
+        if run.live.revision > 1:
+            self._refused[run.workflow_id] = FailureInfo("StoreError", f"its change cannot be stored: {error}")
+        self._start_over(run)
+
+    def _start_over(self, run: Run) -> None:
+        """Read a run again, and apply to it all that was not committed."""
+        again = Run(run.workflow_id, self.world)
+        again.inbox = [item for item, _ in run.applied if not isinstance(item, Recover)] + run.inbox
+        self.live[run.workflow_id] = again
+        self._read(again)
+        self._loop.call_soon(run.leave_memory)
+
+    # Reading runs.
+
+    def _read(self, run: Run) -> None:
+        run.slot = Slot.LOADING
+        task = self._loop.create_task(self._read_one(run))
+        self._loads.add(task)
+        task.add_done_callback(self._loads.discard)
+
+    async def _read_one(self, run: Run) -> None:
+        try:
+            stored = await self.reader.run(run.workflow_id)
+        except CorruptDocumentError as error:
+            self.found_corrupt(run, error)
+        except StoreError as error:
+            self._refuse_all(run, error)
+        else:
+            self._loop.call_soon(self.arrived, run, stored)
+
+    def arrived(self, run: Run, stored: StoredRun | None) -> None:
+        """Bring a run to life that has been read; called from the loop, never from a task."""
+        if self.live.get(run.workflow_id) is not run or self.fenced_by is not None:
+            return
+        if stored is not None:
+            try:
+                restore(run, stored.head, stored.history, stored.blobs, stored.seen)
+            except (KeyError, TypeError, ValueError) as error:
+                self.found_corrupt(run, CorruptDocumentError(f"run {run.workflow_id!r} is not in a form known here: {error!r}"))
+                return
+            run.expected = stored.version
+            if self.index.get(run.workflow_id) is None:
+                self.index.put(run.entry(0))
+            refusal = self._refused.get(run.workflow_id)
+            if refusal is not None:
+                run.stall_for(refusal)
+            else:
+                run.inbox.insert(0, Recover())
+            self.index.overlay(run.workflow_id, RunStatus.STALLED if run.stall is not None else None)
+        self._mark(run)
+
+    def found_corrupt(self, run: Run, error: CorruptDocumentError) -> None:
+        """Quarantine a run whose documents are damaged; no other is touched."""
+        self.world.host.logger.error("workflow %r is corrupt: %s", run.workflow_id, error)
+        self.index.overlay(run.workflow_id, RunStatus.CORRUPT)
+        self._refuse_all(run, error)
+
+    def _refuse_all(self, run: Run, error: StoreError) -> None:
+        if self.live.get(run.workflow_id) is run:
+            del self.live[run.workflow_id]
+        for item in run.inbox:
+            item.refuse(error)
+
+    def place(self, workflow_id: str) -> Run | None:
+        """Make a place for a run that is about to be read with many others; None where it is in memory."""
+        if workflow_id in self.live:
+            return None
+        run = self.live[workflow_id] = Run(workflow_id, self.world)
+        run.slot = Slot.LOADING
+        return run
+
+    # Leaving memory.
+
+    def evict(self) -> None:
+        """Let runs that nothing happens to leave memory until there is room again, least recently used first."""
+        excess = len(self.live) - self._max_cached
+        for run in list(self.live.values())[: 2 * excess] if excess > 0 else ():
+            if run.slot is Slot.IDLE and not run.inbox and not run.changed:
+                del self.live[run.workflow_id]
+                run.leave_memory()
+                excess -= 1
+                if not excess:
+                    return
+
+    def reload(self, workflow_id: str) -> None:
+        """Read a stalled run again, in case its code fits now."""
+        run = self.live.get(workflow_id)
+        if run is not None and run.stall is not None and run.slot is Slot.IDLE:
+            self._refused.pop(workflow_id, None)
+            self._start_over(run)
+
+    async def overwrite_corrupt(self, workflow_id: str) -> None:
+        """Put a tombstone over the damaged head of a run."""
+        key = run_key(workflow_id)
+        damaged, known = (await self.reader.read([key])).get(key), self.index.get(workflow_id)
+        if damaged is None or known is None:
+            return
+        run = self.live[workflow_id] = Run(workflow_id, self.world)
+        run.expected = damaged.version
+        status = RunStatus.TERMINATED
+        run.head = Head(workflow_id, known.run_id, known.workflow, "", known.created, 0, b"null", status=status)
+        await self.ask(workflow_id, Purge())
+
+    async def stop(self) -> None:
+        """Take every run out of memory; nothing is applied any more."""
+        for task in list(self._loads):
+            task.cancel()
+        self.alarm.stop()
+        self._loop.call_soon(self._leave_all)
+        await asyncio.sleep(0)
+
+    def _leave_all(self) -> None:
+        for run in self.live.values():
+            run.leave_memory()
+        self.live.clear()

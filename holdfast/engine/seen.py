@@ -1,0 +1,104 @@
+"""The ids of what a workflow id has been told before, so that a duplicate is applied once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from holdfast.engine.documents import seal_object, seen_key
+from holdfast.ports import ABSENT, ANY, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Seen"]
+
+_RECENT: Final = 256
+_SEALED_IDS: Final = 128
+_WINDOW_IDS: Final = 10_000
+_WINDOW_MS: Final = 24 * 60 * 60 * 1000
+
+
+class Seen:
+    """A window of ids: the newest stand in the run's head, older ones in sealed lists, written once.
+
+    The window is 10,000 ids and 24 hours; past either an id is forgotten with the list that it stands in.
+    It goes over to the next run of the same workflow id.
+    """
+
+    __slots__ = ("_recent", "_sealed", "_sealed_ids", "_writes")
+
+    def __init__(self) -> None:
+        """Begin with nothing seen."""
+        self._recent: dict[str, int] = {}
+        self._sealed: list[tuple[str, int]] = []
+        self._sealed_ids: dict[str, set[str]] = {}
+        self._writes: list[Write] = []
+
+    def __contains__(self, message_id: str) -> bool:
+        """Whether an id is in the window."""
+        return message_id in self._recent or any(message_id in ids for ids in self._sealed_ids.values())
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to store."""
+        return bool(self._recent or self._sealed)
+
+    def add(self, message_id: str, at: int, run_id: str, number: int) -> None:
+        """Remember an id.
+
+        Args:
+            message_id: The id.
+            at: When it came, in milliseconds since 1970.
+            run_id: The run that is told, under whose name a list would be sealed.
+            number: A number that no other list of that run has.
+        """
+        self._recent[message_id] = at
+        if len(self._recent) > _RECENT:
+            self._seal(seen_key(run_id, number))
+        self._forget(at)
+
+    def _seal(self, key: str) -> None:
+        oldest = list(self._recent)[:_SEALED_IDS]
+        newest_at = self._recent[oldest[-1]]
+        for message_id in oldest:
+            del self._recent[message_id]
+        self._sealed.append((key, newest_at))
+        self._sealed_ids[key] = set(oldest)
+        self._writes.append(Write(key, seal_object({"ids": oldest}), ABSENT))
+
+    def _forget(self, now: int) -> None:
+        while self._sealed:
+            key, newest_at = self._sealed[0]
+            if len(self._sealed) * _SEALED_IDS <= _WINDOW_IDS and now - newest_at <= _WINDOW_MS:
+                return
+            del self._sealed[0]
+            del self._sealed_ids[key]
+            self._writes.append(Write(key, None, ANY))
+
+    def take_writes(self) -> list[Write]:
+        """Give the sealed lists that are to be stored or deleted with the head, and forget them."""
+        writes, self._writes = self._writes, []
+        return writes
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what stands in the head."""
+        return {"recent": self._recent, "sealed": self._sealed}
+
+    @staticmethod
+    def sealed_keys(stored: dict[str, Any] | None) -> list[str]:
+        """Give the keys of the sealed lists that a head names."""
+        return [key for key, _ in stored["sealed"]] if stored else []
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any] | None, lists: Mapping[str, dict[str, Any]]) -> Seen:
+        """Read the window back.
+
+        Args:
+            stored: What stood in the head.
+            lists: The sealed lists, by key.
+        """
+        seen = cls()
+        if stored:
+            seen._recent = dict(stored["recent"])
+            seen._sealed = [(key, at) for key, at in stored["sealed"]]
+            seen._sealed_ids = {key: set(lists[key]["ids"]) for key, _ in seen._sealed}
+        return seen

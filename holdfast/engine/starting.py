@@ -1,0 +1,209 @@
+"""How a run comes to be under a workflow id: by a start, by a rerun, and how it goes for good: by a purge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+from holdfast.core.errors import RequestConflictError, WorkflowAlreadyStartedError, WorkflowOpenError
+from holdfast.core.failure import FailureInfo
+from holdfast.core.history import COMMANDS, INPUTS, OUTCOMES, Event, EventType, RunStatus
+from holdfast.engine.duties import terminate, wake_up
+from holdfast.engine.head import Parent, Request
+from holdfast.engine.items import Item, require_run
+from holdfast.engine.outbox import OutgoingKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from holdfast.core.definitions import WorkflowDefinition
+    from holdfast.engine.run import Run
+
+__all__ = ["OnConflict", "Purge", "Rerun", "Start", "Started", "Swept", "cut_history"]
+
+OnConflict = Literal["fail", "use_existing", "terminate_existing"]
+"""What a start does where the id belongs to an open run."""
+
+
+class Started(NamedTuple):
+    """The answer to a start.
+
+    Attributes:
+        created: Whether this start made the run, rather than found it.
+    """
+
+    workflow_id: str
+    run_id: str
+    created: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Start(Item):
+    """A run is to be started.
+
+    Attributes:
+        value: Its input, as JSON.
+        run_id: What it is to be called.
+        timeout_ms: The longest it may take; None for no limit.
+        reuse: The id may have belonged to a run that has ended.
+    """
+
+    creates: ClassVar[bool] = True
+
+    definition: WorkflowDefinition
+    value: bytes
+    run_id: str
+    timeout_ms: int | None = None
+    on_conflict: OnConflict = "fail"
+    reuse: bool = True
+    request: Request | None = None
+    parent: Parent | None = None
+
+    def apply(self, run: Run, now: int) -> Started:
+        """Start it, or answer with the run that this request, this parent or this id has already."""
+        if run.exists:
+            known = self._known(run)
+            if known is not None:
+                return known
+            if run.is_open:
+                self._make_room(run, now)
+            elif not self.reuse:
+                message = f"workflow {run.workflow_id!r} was started before: it is {run.status}, and reuse is off"
+                raise WorkflowAlreadyStartedError(message, workflow_id=run.workflow_id, run_id=run.live.run_id)
+        now = run.instant(now)
+        run.begin(
+            self.definition,
+            self.value,
+            now,
+            run_id=self.run_id,
+            parent=self.parent,
+            deadline=0 if self.timeout_ms is None else now + self.timeout_ms,
+            request=self.request,
+        )
+        return Started(run.workflow_id, self.run_id, created=True)
+
+    def _known(self, run: Run) -> Started | None:
+        head = run.live
+        if self.request is not None and head.request is not None and head.request.id == self.request.id:
+            if head.request.digest != self.request.digest:
+                message = f"request {self.request.id!r} was used before, for another request"
+                raise RequestConflictError(message)
+            return Started(run.workflow_id, head.request.run_id, created=False)
+        if self.parent is not None and head.parent == self.parent:
+            return Started(run.workflow_id, head.run_id, created=False)
+        if run.is_open and self.on_conflict == "use_existing":
+            return Started(run.workflow_id, head.run_id, created=False)
+        return None
+
+    def _make_room(self, run: Run, now: int) -> None:
+        if self.on_conflict != "terminate_existing":
+            message = f"workflow {run.workflow_id!r} is already started: it is {run.status}"
+            raise WorkflowAlreadyStartedError(message, workflow_id=run.workflow_id, run_id=run.live.run_id)
+        failure = FailureInfo("WorkflowTerminatedError", "replaced by a new run of the same id")
+        terminate(run, EventType.WORKFLOW_TERMINATED, now, failure)
+
+
+@dataclass(slots=True, kw_only=True)
+class Rerun(Item):
+    """A run that has ended is to be run again, from a prefix of its history.
+
+    Attributes:
+        history: The prefix, as `cut_history` gives it.
+        of_run: The run that it was read from.
+        run_id: What the new run is to be called.
+    """
+
+    history: Sequence[Event]
+    of_run: str
+    run_id: str
+    reason: str = ""
+
+    def apply(self, run: Run, now: int) -> Started:
+        """Begin the new run where the prefix ends: what had no answer there is asked for again."""
+        require_run(run)
+        if run.is_open or run.live.run_id != self.of_run:
+            message = f"workflow {run.workflow_id!r} is {run.status}: it has to end before it can be rerun"
+            raise WorkflowOpenError(message)
+        old = run.live
+        allowed = old.deadline - old.created if old.deadline else 0
+        head = replace(
+            old,
+            run_id=self.run_id,
+            created=run.instant(now),
+            parent=None,
+            previous=old.run_id,
+            deadline=run.instant(now) + allowed if allowed else 0,
+            status=RunStatus.RUNNING,
+            finished=0,
+            value=b"",
+            value_blob="",
+            input_blob="",
+            next_run="",
+            attributes={},
+            children={},
+            _constant=b"",
+        )
+        details = {"of_run": old.run_id, "events": len(self.history), **({"reason": self.reason} if self.reason else {})}
+        run.branch(head, self.history, Event(EventType.WORKFLOW_RERUN, run.instant(now), details=details))
+        for pending in list(run.pending.values()):
+            run.dispatch(pending)
+        self._send_again(run)
+        wake_up(run, now)
+        return Started(run.workflow_id, self.run_id, created=True)
+
+    def _send_again(self, run: Run) -> None:
+        """Start the children that had no answer at the cut anew; those of the old run are its own."""
+        kinds = {EventType.CHILD_STARTED: OutgoingKind.START, EventType.SIGNAL_SENT: OutgoingKind.SIGNAL}
+        waiting = run.instance.waiting.values() if run.instance is not None else ()
+        for command in [waiting.command for waiting in waiting if waiting.command.type in kinds]:
+            run.send(kinds[command.type], (command.details or {})["workflow_id"], command.id)
+
+
+def cut_history(history: Sequence[Event], from_event: int) -> list[Event]:
+    """Give the prefix of a history that ends with the turn in which an event stands, and before the run's end.
+
+    Args:
+        history: All events of a run.
+        from_event: The number of the event, from 1.
+
+    Raises:
+        ValueError: There is no event of that number.
+    """
+    if not 1 <= from_event <= len(history):
+        message = f"from_event must be between 1 and {len(history)}, not {from_event}"
+        raise ValueError(message)
+    end = from_event
+    while end < len(history) and history[end].type in COMMANDS:
+        end += 1
+    while any(event.type in OUTCOMES for event in history[:end]):
+        end -= 1
+        while end > 1 and history[end].type not in INPUTS and history[end].type is not EventType.EVENT_APPLIED:
+            end -= 1
+    return list(history[: max(end, 1)])
+
+
+@dataclass(slots=True, kw_only=True)
+class Purge(Item):
+    """A run that has ended is to be deleted, with all runs before it; a tombstone stays."""
+
+    def apply(self, run: Run, now: int) -> object:  # noqa: ARG002 - a tombstone keeps the time of the end
+        """Write the tombstone; what it still names is swept up after the commit."""
+        require_run(run)
+        if run.is_open:
+            message = f"workflow {run.workflow_id!r} is {run.status}: terminate it before you purge it"
+            raise WorkflowOpenError(message)
+        if run.outbox:
+            message = f"workflow {run.workflow_id!r} has effects on other runs that are still on their way: try again"
+            raise WorkflowOpenError(message)
+        run.bury()
+        return None
+
+
+@dataclass(slots=True, kw_only=True)
+class Swept(Item):
+    """What a purged run had stored is deleted."""
+
+    def apply(self, run: Run, now: int) -> Any:  # noqa: ANN401, ARG002
+        """Let the tombstone forget it."""
+        run.forget_documents()
+        return None

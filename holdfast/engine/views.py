@@ -1,0 +1,217 @@
+"""What callers see of runs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from holdfast.core.codec import decode_json
+from holdfast.core.failure import FailureInfo
+from holdfast.core.history import EventType, RunStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from holdfast.core.history import Event
+    from holdfast.engine.head import Head
+    from holdfast.engine.index import IndexEntry
+    from holdfast.engine.pending import PendingActivity
+    from holdfast.engine.run import Run
+
+__all__ = ["HistoryEvent", "PendingView", "RunDescription", "RunPage", "RunSummary", "describe_run", "summary_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEvent:
+    """One event of a history.
+
+    Attributes:
+        seq: Its number, from 1.
+        type: What happened.
+        at: When.
+        id: Of the command that it belongs to, or of the signal or update; may be empty.
+        name: Of the activity, signal, update, workflow or patch; may be empty.
+        value: The input, result or failure; None where there is none.
+        details: What else belongs to this type.
+    """
+
+    seq: int
+    type: EventType
+    at: datetime
+    id: str = ""
+    name: str = ""
+    value: Any = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, seq: int, event: Event) -> HistoryEvent:
+        """Show a recorded event."""
+        value = decode_json(event.value) if event.value else None
+        return cls(seq, event.type, instant(event.at), event.id, event.name, value, dict(event.details or {}))
+
+
+@dataclass(frozen=True, slots=True)
+class PendingView:
+    """An activity that a run waits for.
+
+    Attributes:
+        id: The call, within its run.
+        attempt: The number of the attempt that is on, or due.
+        max_attempts: How many there may be; None for no limit.
+        next_at: When the attempt is due; None where it is on.
+        failure: What the attempt before failed with.
+        registered: Whether the process knows the activity; without it the run waits.
+    """
+
+    id: str
+    name: str
+    attempt: int
+    max_attempts: int | None
+    scheduled_at: datetime
+    next_at: datetime | None
+    failure: FailureInfo | None
+    registered: bool
+
+    @classmethod
+    def of(cls, pending: PendingActivity) -> PendingView:
+        """Show a pending activity."""
+        return cls(
+            pending.id,
+            pending.name,
+            pending.attempt,
+            pending.options.retry.max_attempts,
+            instant(pending.scheduled_at),
+            instant(pending.due) if pending.due else None,
+            pending.failure,
+            not pending.parked,
+        )
+
+    def words(self) -> str:
+        """Say it in a sentence."""
+        if not self.registered:
+            return f"activity {self.name!r}, which is not registered here"
+        of = f" of {self.max_attempts}" if self.max_attempts is not None else ""
+        due = f", due {self.next_at.isoformat(timespec='seconds')}" if self.next_at else ""
+        failed = f", after {self.failure.type}: {self.failure.message}" if self.failure else ""
+        return f"activity {self.name!r} (attempt {self.attempt}{of}{due}{failed})"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run as it stands in a list."""
+
+    workflow_id: str
+    run_id: str
+    workflow: str
+    status: RunStatus
+    created_at: datetime
+    finished_at: datetime | None
+    attributes: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """One page of a list of runs.
+
+    Attributes:
+        next_cursor: What to ask for the next page with; None where this is the last.
+    """
+
+    items: list[RunSummary]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunDescription:
+    """A run as it stands.
+
+    Attributes:
+        input: What it was started with.
+        result: What it returned; None unless it completed.
+        error: Why it did not complete, or cannot go on; None where nothing is wrong.
+        waiting_for: What it waits for, in words.
+        pending: The activities among that.
+    """
+
+    workflow_id: str
+    run_id: str
+    workflow: str
+    version: str
+    status: RunStatus
+    input: Any
+    result: Any
+    error: FailureInfo | None
+    attributes: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+    waiting_for: list[str]
+    pending: list[PendingView]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as JSON values."""
+        return asdict(self)
+
+
+def instant(at_ms: int) -> datetime:
+    """Give a time as users see it."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
+
+
+def summary_of(entry: IndexEntry, status: RunStatus) -> RunSummary:
+    """Show an entry of the index."""
+    return RunSummary(
+        entry.id,
+        entry.run_id,
+        entry.workflow,
+        status,
+        instant(entry.created),
+        instant(entry.finished) if entry.finished else None,
+        dict(entry.attributes or {}),
+    )
+
+
+def describe_run(head: Head, status: RunStatus, waiting_for: Sequence[str] = (), run: Run | None = None) -> RunDescription:
+    """Show a run; what it waits for is known only of one that is in memory."""
+    completed = head.status is RunStatus.COMPLETED
+    failed = head.value and not completed
+    error = FailureInfo.from_json(decode_json(head.value)) if failed else (run.stall if run is not None else None)
+    return RunDescription(
+        head.workflow_id,
+        head.run_id,
+        head.workflow,
+        head.version,
+        status,
+        decode_json(head.input),
+        decode_json(head.value) if completed else None,
+        error,
+        dict(head.attributes),
+        instant(head.created),
+        instant(head.updated),
+        instant(head.finished) if head.finished else None,
+        list(waiting_for),
+        [PendingView.of(pending) for pending in run.pending.values()] if run is not None else [],
+    )
+
+
+def waiting_for(run: Run) -> list[str]:
+    """Say in words what a run waits for; empty where it has ended."""
+    if not run.is_open:
+        return []
+    words = [PendingView.of(pending).words() for pending in run.pending.values()]
+    if run.stall is not None:
+        return [f"code that fits its history ({run.stall.message})", *words]
+    if run.live.status is RunStatus.PAUSED:
+        words.insert(0, "a resume")
+    if run.instance is not None:
+        words += run.instance.waits_for()
+        words += [_answer_words(w.command.type, w.command.details or {}) for w in run.instance.waiting.values() if w.command.details]
+        words += [f"a timer due {instant(timer.due_ms).isoformat(timespec='seconds')}" for timer in run.instance.timers.values()]
+    return words or ["nothing the engine knows of: an asyncio primitive that only its own code can set"]
+
+
+def _answer_words(kind: EventType, details: dict[str, Any]) -> str:
+    if kind is EventType.CHILD_STARTED:
+        return f"child workflow {details['workflow_id']!r}"
+    return f"its signal to {details['workflow_id']!r} to arrive"

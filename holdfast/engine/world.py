@@ -1,0 +1,53 @@
+"""What all runs of an engine share: its limits, its registry, and where time, ids and chance come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holdfast.core.instance import Host
+    from holdfast.ports import Clock
+
+__all__ = ["MAX_PAYLOAD_BYTES", "World"]
+
+MAX_PAYLOAD_BYTES = 1024 * 1024
+
+
+@dataclass(slots=True)
+class World:
+    """The surroundings of a run.
+
+    Attributes:
+        host: What instances share.
+        clock: The time.
+        new_id: Makes ids that never repeat.
+        chance: Draws a random number in [0, 1).
+        verify: Replay each run after every activation, and stall it at the first difference.
+        hooked: Somebody wants to hear of what happens, so it is worth telling.
+        in_flight: The attempts that are running or queued in this process: (run id, command id).
+        opened_at: When the engine was opened, in milliseconds since 1970.
+        token: Names this opening of the engine, and no other.
+    """
+
+    host: Host
+    clock: Clock
+    new_id: Callable[[], str]
+    chance: Callable[[], float]
+    verify: bool = False
+    hooked: bool = False
+    in_flight: set[tuple[str, str]] = field(default_factory=set)
+    opened_at: int = 0
+    token: str = ""
+    _writes: int = 0
+
+    def new_seed(self) -> int:
+        """Draw the seed of a run."""
+        return int(self.chance() * 2**52)
+
+    def next_write_id(self) -> str:
+        """Name a write, so that it is known again when its outcome was not told."""
+        self._writes += 1
+        return f"{self.token}.{self._writes}"
