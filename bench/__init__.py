@@ -1,0 +1,1 @@
+"""Benchmarks of the engine under the workload that other engines are measured with."""
