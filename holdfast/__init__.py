@@ -12,6 +12,8 @@ from holdfast.core.retry import RetryPolicy
 from holdfast.engine.engine import Engine
 from holdfast.engine.handle import WorkflowHandle
 from holdfast.engine.hooks import Hooks, compose_hooks
+from holdfast.engine.lifecycle import EngineOptions, EngineStats
+from holdfast.engine.thread import BlockingHandle, EngineThread
 from holdfast.engine.views import HistoryEvent, RunDescription, RunPage, RunSummary
 
 __all__ = [
@@ -25,7 +27,11 @@ __all__ = [
     "activity",
     "workflow",
     # what runs them
+    "BlockingHandle",
     "Engine",
+    "EngineOptions",
+    "EngineStats",
+    "EngineThread",
     "Hooks",
     "WorkflowHandle",
     "compose_hooks",

@@ -50,7 +50,9 @@ class ChildHandle:
         if not self._cancel_requested and not self._future.done():
             self._cancel_requested = True
             details = {"workflow_id": self.id}
-            self._run.issue(Command(EventType.CHILD_CANCEL_REQUESTED, self._run.next_id(), details=details))
+            run = self._run
+            command_id = run.loop.lineage().next_id()
+            run.issue(Command(EventType.CHILD_CANCEL_REQUESTED, run.loop.now_ms, command_id, details=details))
 
     async def signal(self, name: str, payload: object = None) -> None:
         """Send the child a signal, and wait until it has arrived.
@@ -60,8 +62,9 @@ class ChildHandle:
         """
         run = self._run
         raw = encode(payload, f"signal {name!r}", limit=run.host.payload_limit)
-        details = {"workflow_id": self.id}
-        await run.expect(Command(EventType.SIGNAL_SENT, run.next_id(), name, raw, details), decode_json)
+        command_id = run.loop.lineage().next_id()
+        signal = Command(EventType.SIGNAL_SENT, run.loop.now_ms, command_id, name, raw, {"workflow_id": self.id})
+        await run.expect(signal, decode_json)
 
 
 def start_child(
@@ -79,10 +82,10 @@ def start_child(
         message = f"parent_close must be 'cancel', 'terminate' or 'abandon', not {parent_close!r}"
         raise ValueError(message)
     raw = encode(value, f"input of workflow {name!r}", limit=run.host.payload_limit)
-    command_id = run.next_id()
+    command_id = run.loop.lineage().next_id()
     child_id = check_id(workflow_id) if workflow_id is not None else child_run_id(*run.info[:2], command_id)
     details = {"workflow_id": child_id, "parent_close": parent_close}
-    future = run.expect(Command(EventType.CHILD_STARTED, command_id, name, raw, details), decode)
+    future = run.expect(Command(EventType.CHILD_STARTED, run.loop.now_ms, command_id, name, raw, details), decode)
     return ChildHandle(run, child_id, future)
 
 

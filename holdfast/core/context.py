@@ -35,6 +35,7 @@ CancelToken = asyncio.CancelledError
 
 _ATTRIBUTES_LIMIT = 4 * 1024
 _DEFAULT_OPTIONS = ActivityOptions()
+_ACTIVITY_STARTED = EventType.ACTIVITY_STARTED  # looking a member up is slow, and this one is needed at each step
 
 
 class WorkflowContext:
@@ -141,6 +142,7 @@ class WorkflowContext:
             PayloadError: The input has no JSON form or is too large, or the result does not fit its type.
         """
         run = self._run
+        loop = run.loop
         if isinstance(activity, str):
             name, options, decode = activity, _DEFAULT_OPTIONS, decode_json
         else:
@@ -151,8 +153,14 @@ class WorkflowContext:
         if not (retry is None and timeout is None and heartbeat_timeout is None and schedule_to_close is None):
             options = options.override(retry, timeout, heartbeat_timeout, schedule_to_close)
         raw = encode(input, f"input of activity {name!r}", limit=run.host.payload_limit)
-        command = Command(EventType.ACTIVITY_STARTED, run.next_id(), name, raw, None, options)
-        return await run.perform(command, decode, EventType.ACTIVITY_CANCELLED)
+        command = Command(_ACTIVITY_STARTED, loop.now_ms, loop.lineage().next_id(), name, raw, None, options)
+        answer = run.expect(command, decode)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if answer.cancelled():
+                run.give_up(command, EventType.ACTIVITY_CANCELLED)
+            raise
 
     async def receive_signal(self, name: str, *, timeout: Duration | None = None, type: Any = None) -> Any:
         """Take the oldest signal of a name, waiting for one if there is none.
@@ -183,8 +191,9 @@ class WorkflowContext:
         run = self._run
         check_id(workflow_id)
         raw = encode(payload, f"signal {name!r}", limit=run.host.payload_limit)
-        details = {"workflow_id": workflow_id}
-        return run.expect(Command(EventType.SIGNAL_SENT, run.next_id(), name, raw, details), decode_json)
+        command_id = run.loop.lineage().next_id()
+        sent = Command(EventType.SIGNAL_SENT, run.loop.now_ms, command_id, name, raw, {"workflow_id": workflow_id})
+        return run.expect(sent, decode_json)
 
     async def sleep(self, duration: Duration) -> None:
         """Wait by a durable timer."""
@@ -312,7 +321,7 @@ class WorkflowContext:
                 message = f"search attribute {name!r} must be a text, a number or a bool, not {type(value).__name__}"
                 raise PayloadError(message, field=name)
         raw = encode(merged, "search attributes", limit=_ATTRIBUTES_LIMIT)
-        run.issue(Command(EventType.ATTRIBUTES_SET, run.next_id(), value=raw))
+        run.issue(Command(EventType.ATTRIBUTES_SET, run.loop.now_ms, run.loop.lineage().next_id(), value=raw))
         run.attributes = merged
 
 

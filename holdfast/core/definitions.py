@@ -161,16 +161,21 @@ class ActivityDefinition:
     context_parameter: str | None
     decode_input: Decoder
     decode_result: Decoder
+    result_words: str
 
     @classmethod
-    def of(cls, function: ActivityFunction) -> ActivityDefinition:
+    def of(cls, function: ActivityFunction, *, name: str | None = None) -> ActivityDefinition:
         """Read an activity function.
+
+        Args:
+            function: The function.
+            name: What to call it, whatever it says itself.
 
         Raises:
             TypeError: It takes more than one input besides its `ActivityContext`.
         """
         mark: _ActivityMark = getattr(function, _ACTIVITY, None) or _ActivityMark(None, ActivityOptions())
-        name = mark.name or _name_of(function)
+        name = name or mark.name or _name_of(function)
         parameters = list(inspect.signature(function).parameters.values())
         contexts = [p.name for p in parameters if _is_context(p.annotation)]
         inputs = [p for p in parameters if p.name not in contexts]
@@ -188,6 +193,7 @@ class ActivityDefinition:
             contexts[0] if contexts else None,
             decoder_for(annotation, f"input of activity {name!r}"),
             decoder_for(result, f"result of activity {name!r}"),
+            f"result of activity {name!r}",
         )
 
 

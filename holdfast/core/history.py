@@ -8,10 +8,11 @@ recorded as deferred; it is applied where a later `EVENT_APPLIED` names it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-__all__ = ["COMMANDS", "INPUTS", "OUTCOMES", "Command", "Event", "EventType", "RunStatus"]
+__all__ = ["COMMANDS", "INPUTS", "OPEN", "OUTCOMES", "Command", "Event", "EventType", "RunStatus"]
 
 
 class RunStatus(StrEnum):
@@ -32,10 +33,10 @@ class RunStatus(StrEnum):
     @property
     def is_open(self) -> bool:
         """Whether the run can still go on."""
-        return self in _OPEN
+        return self in OPEN
 
 
-_OPEN: Final = frozenset({RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.STALLED, RunStatus.CORRUPT})
+OPEN: Final = frozenset({RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.STALLED, RunStatus.CORRUPT})
 
 
 class EventType(StrEnum):
@@ -127,8 +128,9 @@ COMMANDS: Final = frozenset(
 )
 
 
-class Event(NamedTuple):
-    """One entry of a history.
+@dataclass(slots=True)
+class Event:
+    """One entry of a history. Nothing changes it once it is made; it is not frozen, for that would make it slow to make.
 
     Attributes:
         type: What happened.
@@ -146,29 +148,24 @@ class Event(NamedTuple):
     value: bytes = b""
     details: dict[str, Any] | None = None
 
+    @property
+    def fingerprint(self) -> tuple[str, str, str]:
+        """What must be the same on replay, if it is a command."""
+        return (self.id, self.type, self.name)
 
-class Command(NamedTuple):
-    """Something that workflow code asked for. The fields are those of the event that will record it.
+    def words(self) -> str:
+        """Name it by kind, name and id, for a person."""
+        name = f" {self.name!r}" if self.name else ""
+        identity = f" (id {self.id})" if self.id else ""
+        return f"{self.type}{name}{identity}"
+
+
+@dataclass(slots=True)
+class Command(Event):
+    """Something that workflow code asks for. Once it is recorded it is the event that records it.
 
     Attributes:
         options: What carrying it out needs besides, taken from the code and not recorded.
     """
 
-    type: EventType
-    id: str = ""
-    name: str = ""
-    value: bytes = b""
-    details: dict[str, Any] | None = None
     options: Any = None
-
-    @property
-    def fingerprint(self) -> tuple[str, str, str]:
-        """What must be the same on replay."""
-        return (self.id, self.type, self.name)
-
-
-def describe(item: Command | Event) -> str:
-    """Name a command or event by kind, name and id."""
-    name = f" {item.name!r}" if item.name else ""
-    identity = f" (id {item.id})" if item.id else ""
-    return f"{item.type}{name}{identity}"

@@ -6,15 +6,16 @@ of them wait, and returns what they asked for. It never raises, and it does the 
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import sys
-from asyncio import events
+from asyncio import Future
+from asyncio.events import _get_running_loop, _set_running_loop  # how code is run under another loop
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from holdfast.core.errors import PayloadError, QueryError
+from holdfast.core.generators import hold_generators
 from holdfast.core.handlers import Handlers
 from holdfast.core.history import Command, Event, EventType
 from holdfast.core.loop import DidNotYieldError, DurableTimer, WorkflowLoop
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from holdfast.core.registry import Registry
 
 __all__ = ["MAX_HISTORY_EVENTS", "Host", "Instance", "RunInfo", "Waiting"]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 MAX_HISTORY_EVENTS = 50_000
 """How long a history may become: past it a command raises `PayloadError`; ``ctx.continue_as_new`` begins a new one."""
@@ -75,11 +79,12 @@ class RunInfo(NamedTuple):
     seed: int
 
 
-class Waiting(NamedTuple):
+@dataclass(slots=True)
+class Waiting:
     """A command whose answer workflow code waits for."""
 
     command: Command
-    future: asyncio.Future[Any]
+    future: Future[Any]
     decode: Decoder
 
 
@@ -87,6 +92,9 @@ class _Mode(Enum):
     ACTIVE = "workflow code runs and may ask for things"
     READING = "a query or validator looks at the run and may not change it"
     CLOSING = "the run is being taken apart"
+
+
+_ACTIVE = _Mode.ACTIVE  # looking a member up costs more than all else that its comparison does
 
 
 class Instance:
@@ -123,7 +131,8 @@ class Instance:
         self.definition = definition
         self.info = info
         self.host = host
-        self.loop = WorkflowLoop(self, info.seed)
+        self._context = contextvars.Context()
+        self.loop = WorkflowLoop(self, info.seed, self._context)
         self.main: WorkflowTask | None = None
         self.replaying = False
         self.known_patches: frozenset[str] = frozenset()
@@ -140,11 +149,10 @@ class Instance:
         self.timed_out = False
         self.next_input: bytes | None = None
         self.failure: BaseException | None = None
-        self._mode = _Mode.ACTIVE
-        self._context = contextvars.Context()
+        self._mode = _ACTIVE
         self._commands: list[Command] = []
         self._history_size = 0
-        self._conditions: list[tuple[Callable[[], object], asyncio.Future[None]]] = []
+        self._conditions: list[tuple[Callable[[], object], Future[None]]] = []
         self._patches: dict[str, bool] = {}
         self._tasks: list[WorkflowTask] = []
         self._generators: list[AsyncGenerator[Any, Any]] = []
@@ -180,7 +188,7 @@ class Instance:
         Raises:
             QueryError: There is none of that name, or its handler raised; the run is as it was.
         """
-        return self._read(self.handlers.answer, name, raw)
+        return self._read(lambda: self.handlers.answer(name, raw))
 
     def validate_update(self, name: str, raw: bytes) -> None:
         """Check an update before it is recorded.
@@ -189,14 +197,14 @@ class Instance:
             UpdateRejectedError: There is none of that name, or its validator refused.
             PayloadError: The value does not fit.
         """
-        self._read(self.handlers.validate, name, raw)
+        self._read(lambda: self.handlers.validate(name, raw))
 
     def close(self) -> None:
         """Take the run out of memory: its coroutines end here and now, and what they ask for on the way is lost."""
         if self._mode is _Mode.CLOSING:
             return
         self._mode = _Mode.CLOSING
-        stubborn = self._inside(unwind, self.loop, self._tasks, self._generators)
+        stubborn = self._inside(self._context.run, lambda: unwind(self.loop, self._tasks, self._generators))
         if stubborn:
             self.host.logger.error("workflow %r would not unwind: %s", self.info.workflow_id, ", ".join(stubborn))
         self._tasks.clear()
@@ -237,11 +245,7 @@ class Instance:
             message = f"a query or validator only looks at the run, it cannot {what}"
             raise QueryError(message)
 
-    def next_id(self) -> str:
-        """Make the id of the next thing that the running task asks for."""
-        return self.loop.lineage().next_id()
-
-    def expect(self, command: Command, decode: Decoder) -> asyncio.Future[Any]:
+    def expect(self, command: Command, decode: Decoder) -> Future[Any]:
         """Issue a command and give the future of its answer.
 
         Raises:
@@ -253,19 +257,14 @@ class Instance:
                 message = f"{open_ones:,} child runs and signals have no answer yet: wait for some before asking for more"
                 raise PayloadError(message, too_large=True)
         self.issue(command)
-        future: asyncio.Future[Any] = asyncio.Future(loop=self.loop)
+        future: Future[Any] = Future(loop=self.loop)
         self.waiting[command.id] = Waiting(command, future, decode)
         return future
 
-    async def perform(self, command: Command, decode: Decoder, undo: EventType) -> Any:  # noqa: ANN401 - decoded
-        """Issue a command and wait for its answer; if that wait is cancelled, issue its undoing."""
-        future = self.expect(command, decode)
-        try:
-            return await future
-        except asyncio.CancelledError:
-            if future.cancelled() and self.waiting.pop(command.id, None) is not None:
-                self.issue(Command(undo, command.id, command.name))
-            raise
+    def give_up(self, command: Command, undo: EventType) -> None:
+        """Stop waiting for a command's answer, and ask for its undoing."""
+        if self.waiting.pop(command.id, None) is not None:
+            self.issue(Command(undo, self.loop.now_ms, command.id, command.name))
 
     def mailbox(self, name: str) -> Mailbox[bytes]:
         """Give the buffer of the signals of one name."""
@@ -274,9 +273,9 @@ class Instance:
             mailbox = self.mailboxes[name] = Mailbox()
         return mailbox
 
-    def add_condition(self, condition: Callable[[], object]) -> asyncio.Future[None]:
+    def add_condition(self, condition: Callable[[], object]) -> Future[None]:
         """Give a future that is resolved once a condition holds; conditions are tried whenever the run would wait."""
-        future: asyncio.Future[None] = asyncio.Future(loop=self.loop)
+        future: Future[None] = Future(loop=self.loop)
         self._conditions.append((condition, future))
         return future
 
@@ -286,7 +285,7 @@ class Instance:
         if known is None:
             known = not self.replaying or change_id in self.known_patches
             if known:
-                self.issue(Command(EventType.PATCH_MARKED, name=change_id))
+                self.issue(Command(EventType.PATCH_MARKED, self.loop.now_ms, name=change_id))
             self._patches[change_id] = known
         return known
 
@@ -304,13 +303,14 @@ class Instance:
 
     def start_timer(self, timer: DurableTimer) -> None:
         """Ask for a durable timer."""
-        self.issue(Command(EventType.TIMER_STARTED, timer.id, details={"due": timer.due_ms}))
+        details = {"due": timer.due_ms}
+        self.issue(Command(EventType.TIMER_STARTED, self.loop.now_ms, timer.id, details=details))
         self.timers[timer.id] = timer
 
     def cancel_timer(self, timer: DurableTimer) -> None:
         """Call a durable timer off."""
-        if self.timers.pop(timer.id, None) is not None and self._mode is _Mode.ACTIVE:
-            self.issue(Command(EventType.TIMER_CANCELLED, timer.id))
+        if self.timers.pop(timer.id, None) is not None and self._mode is _ACTIVE:
+            self.issue(Command(EventType.TIMER_CANCELLED, self.loop.now_ms, timer.id))
 
     def task_made(self, task: WorkflowTask) -> None:
         """Hold a task until the run leaves memory or the task is done."""
@@ -325,41 +325,45 @@ class Instance:
 
     # Inside an activation.
 
-    def _inside(self, function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - what it returns
-        """Call a function as code of this run: under its loop, in its context, with its generators held."""
-        outer = events._get_running_loop()  # noqa: SLF001 - the documented way to run code under another loop
-        hooks = sys.get_asyncgen_hooks()
-        events._set_running_loop(self.loop)  # noqa: SLF001
-        sys.set_asyncgen_hooks(self._hold_generator, _leave_generator)
-        try:
-            return self._context.run(function, *arguments)
-        finally:
-            sys.set_asyncgen_hooks(*hooks)
-            events._set_running_loop(outer)  # noqa: SLF001
+    def _inside(self, function: Callable[[T], R], argument: T) -> R:
+        """Call a function as the engine's side of this run: under its loop, with its generators held.
 
-    def _read(self, function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - what it returns
+        Tasks and callbacks bring contexts of their own; what calls workflow code directly goes through `_context`.
+        """
+        held = hold_generators()
+        outer = _get_running_loop()
+        _set_running_loop(self.loop)
+        try:
+            return function(argument)
+        finally:
+            _set_running_loop(outer)
+            if held is not None:
+                held()
+
+    def _read(self, function: Callable[[], R]) -> R:
         self._mode = _Mode.READING
         try:
-            return self._inside(function, *arguments)
+            return self._inside(self._context.run, function)
         finally:
-            self._mode = _Mode.ACTIVE
+            self._mode = _ACTIVE
 
     def _turn(self, event: Event) -> None:
         APPLY[event.type](self, event)
         budget = self.host.max_callbacks
-        while not self._ended():
+        while self.failure is None:
             try:
                 budget = self.loop.run_until_idle(budget)
             except (SystemExit, KeyboardInterrupt) as error:
                 self.failure = error
-            if self._ended() or not self._conditions or not self._meet_conditions():
+            if not self._conditions or self._ended() or not self._meet_conditions():
                 break
         if self._ended():
             self.outcome = outcome_of(self)
             self._commands.append(self.outcome)
 
     def _ended(self) -> bool:
-        return self.failure is not None or self.next_input is not None or (self.main is not None and self.main.done())
+        main = self.main
+        return self.failure is not None or self.next_input is not None or (main is not None and main.done())
 
     def _meet_conditions(self) -> bool:
         met = False
@@ -368,21 +372,18 @@ class Instance:
                 continue
             self._mode = _Mode.READING
             try:
-                if condition():
+                if self._context.run(condition):
                     future.set_result(None)
             except Exception as error:  # noqa: BLE001 - it is the workflow's own, and goes to whoever waits for it
                 future.set_exception(error)
             finally:
-                self._mode = _Mode.ACTIVE
+                self._mode = _ACTIVE
             met = met or future.done()
         self._conditions = [entry for entry in self._conditions if not entry[1].done()]
         return met
 
-    def _hold_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+    def hold_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """Hold an async generator until the run leaves memory or the generator is done."""
         self._generators.append(generator)
         if len(self._generators) & 31 == 0:
             self._generators = [held for held in self._generators if held.ag_frame is not None]
-
-
-def _leave_generator(_generator: AsyncGenerator[Any, Any]) -> None:
-    """Do nothing: a run's generators are ended by the run, not by the garbage collector."""

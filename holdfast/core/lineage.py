@@ -36,7 +36,7 @@ class Lineage:
     def next_id(self) -> str:
         """Make the id of the next thing that this line asks for."""
         self._count += 1
-        return lineage_id(self.id, self._count)
+        return lineage_id(self.id, self._count) if self.id else str(self._count)
 
 
 class WorkflowFuture(asyncio.Future[Any]):

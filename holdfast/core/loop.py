@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import math
+from asyncio import current_task
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from holdfast.core.errors import NondeterminismError
 from holdfast.core.lineage import Lineage, WorkflowFuture, WorkflowTask, made_by_wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncGenerator, Callable, Coroutine
 
 __all__ = ["DidNotYieldError", "DurableTimer", "LoopOwner", "WorkflowLoop"]
 
@@ -39,6 +40,9 @@ class LoopOwner(Protocol):
     def task_made(self, task: WorkflowTask) -> None:
         """Hold a new task, so that nothing of the run is left to the garbage collector."""
 
+    def hold_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """Hold a new async generator, likewise."""
+
     def report(self, message: str, error: BaseException | None) -> None:
         """Log what went wrong beside the main line of the run."""
 
@@ -46,25 +50,21 @@ class LoopOwner(Protocol):
 class _Callback:
     """A callback in the queue; what `asyncio.Handle` is to other loops."""
 
-    __slots__ = ("_args", "_cancelled", "_context", "_function")
+    __slots__ = ("args", "context", "function", "is_cancelled")
 
     def __init__(
         self, function: Callable[..., object], args: tuple[Any, ...], context: contextvars.Context | None
     ) -> None:
-        self._function = function
-        self._args = args
-        self._context = context if context is not None else contextvars.copy_context()
-        self._cancelled = False
+        self.function = function
+        self.args = args
+        self.context = context if context is not None else contextvars.copy_context()
+        self.is_cancelled = False
 
     def cancel(self) -> None:
-        self._cancelled = True
+        self.is_cancelled = True
 
     def cancelled(self) -> bool:
-        return self._cancelled
-
-    def run(self) -> None:
-        if not self._cancelled:
-            self._context.run(self._function, *self._args)
+        return self.is_cancelled
 
 
 class DurableTimer(_Callback):
@@ -113,19 +113,21 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         now_ms: The time of the event being applied, in milliseconds since 1970.
     """
 
-    __slots__ = ("_base_hash", "_made", "_outside", "_owner", "_ready", "now_ms")
+    __slots__ = ("_base_context", "_base_hash", "_made", "_outside", "_owner", "_ready", "now_ms")
 
-    def __init__(self, owner: LoopOwner, base_hash: int) -> None:
+    def __init__(self, owner: LoopOwner, base_hash: int, base_context: contextvars.Context) -> None:
         """Begin with an empty queue.
 
         Args:
             owner: The instance.
+            base_context: What the contexts of the run's tasks begin as copies of.
             base_hash: Where the hashes of tasks start. It differs from run to run, for asyncio keeps all tasks of
                 the process in one set, and it is the same whenever the run is replayed.
         """
         self.now_ms = 0
         self._owner = owner
         self._base_hash = base_hash
+        self._base_context = base_context
         self._made = 0
         self._ready: list[_Callback] = []
         self._outside: Lineage | None = None
@@ -152,8 +154,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                     message = f"workflow code did not yield: {done:,} callbacks for one event"
                     raise DidNotYieldError(message)
                 done += 1
+                if callback.is_cancelled:
+                    continue
                 try:
-                    callback.run()
+                    callback.context.run(callback.function, *callback.args)
                 except Exception as error:  # noqa: BLE001 - as other loops do: report it and go on
                     self._owner.report("a callback of workflow code raised", error)
         finally:
@@ -162,7 +166,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     def lineage(self) -> Lineage:
         """Give the line of execution that is running: the current task's, or that of bare callbacks."""
-        task = asyncio.current_task(self)
+        task = current_task(self)
         if task is not None:
             return task.lineage  # type: ignore[attr-defined,no-any-return]  # every task of this loop is ours
         if self._outside is None:
@@ -171,7 +175,11 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     def begin(self, coro: Coroutine[Any, Any, Any], lineage: Lineage) -> WorkflowTask:
         """Make a task with a given lineage: the main task, or that of an update."""
-        return self._make_task(coro, lineage)
+        return self._make_task(coro, lineage, context=self._base_context.copy())
+
+    def hold_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """Let the run hold an async generator that has begun."""
+        self._owner.hold_generator(generator)
 
     # What asyncio and workflow code do with it.
 

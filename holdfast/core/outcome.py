@@ -29,26 +29,26 @@ def outcome_of(run: Instance) -> Command:
     What was asked for last counts first: the next run of a `continue_as_new`, then an exit, then the main task.
     """
     if run.next_input is not None:
-        return Command(EventType.WORKFLOW_CONTINUED_AS_NEW, value=run.next_input)
+        return Command(EventType.WORKFLOW_CONTINUED_AS_NEW, run.loop.now_ms, value=run.next_input)
     if run.failure is not None:
-        return Command(EventType.WORKFLOW_FAILED, value=encode_failure(run.failure))
+        return Command(EventType.WORKFLOW_FAILED, run.loop.now_ms, value=encode_failure(run.failure))
     main = run.main
     assert main is not None  # noqa: S101 - a run ends by its failure, its next input or its main task
     if main.cancelled():
         return _cancelled(run)
     error = main.exception()
     if error is not None:
-        return Command(EventType.WORKFLOW_FAILED, value=encode_failure(error))
+        return Command(EventType.WORKFLOW_FAILED, run.loop.now_ms, value=encode_failure(error))
     try:
         what = f"result of workflow {run.definition.name!r}"
-        return Command(EventType.WORKFLOW_COMPLETED, value=encode(main.result(), what, limit=run.host.payload_limit))
+        return Command(EventType.WORKFLOW_COMPLETED, run.loop.now_ms, value=encode(main.result(), what, limit=run.host.payload_limit))
     except PayloadError as misfit:
-        return Command(EventType.WORKFLOW_FAILED, value=encode_failure(misfit))
+        return Command(EventType.WORKFLOW_FAILED, run.loop.now_ms, value=encode_failure(misfit))
 
 
 def _cancelled(run: Instance) -> Command:
     if run.timed_out:
         failure = FailureInfo("TimeoutError", "the workflow did not end within its time-out")
-        return Command(EventType.WORKFLOW_TIMED_OUT, value=encode_failure(failure))
+        return Command(EventType.WORKFLOW_TIMED_OUT, run.loop.now_ms, value=encode_failure(failure))
     failure = FailureInfo("CancelToken", run.cancel_reason or "canceled")
-    return Command(EventType.WORKFLOW_CANCELED, value=encode_failure(failure))
+    return Command(EventType.WORKFLOW_CANCELED, run.loop.now_ms, value=encode_failure(failure))

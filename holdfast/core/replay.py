@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from holdfast.core.errors import NondeterminismError
-from holdfast.core.history import COMMANDS, INPUTS, Command, Event, EventType, describe
+from holdfast.core.history import COMMANDS, INPUTS, Command, Event, EventType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,7 @@ def _applied(history: Sequence[Event], position: int) -> Event | None:
     """Say what was applied to the instance where this entry stands; None for what was only noted."""
     event = history[position]
     if event.type is EventType.EVENT_APPLIED and event.details is not None:
-        return history[event.details["seq"] - 1]._replace(at=event.at)
+        return replace(history[event.details["seq"] - 1], at=event.at)
     if event.type not in INPUTS or (event.details and event.details.get(DEFERRED)):
         return None
     return event
@@ -61,13 +62,13 @@ def _applied(history: Sequence[Event], position: int) -> Event | None:
 
 def _compare(recorded: Sequence[Event], found: Sequence[Command], cause: Event, seq: int) -> None:
     """Hold the two sides against each other; their order may differ, for Python versions interleave tasks unlike."""
-    wanted = [(event.id, event.type, event.name) for event in recorded]
+    wanted = [event.fingerprint for event in recorded]
     asked = [command.fingerprint for command in found]
     if wanted == asked or sorted(wanted) == sorted(asked):
         return
     missing = next((event for event, key in zip(recorded, wanted, strict=True) if key not in asked), None)
     extra = next((command for command, key in zip(found, asked, strict=True) if key not in wanted), None)
-    expected = describe(missing) if missing is not None else "nothing more"
-    got = describe(extra) if extra is not None else "nothing"
-    message = f"the code does not fit the history: after event {seq}, {describe(cause)}, expected {expected}, found {got}"
+    expected = missing.words() if missing is not None else "nothing more"
+    got = extra.words() if extra is not None else "nothing"
+    message = f"the code does not fit the history: after event {seq}, {cause.words()}, expected {expected}, found {got}"
     raise NondeterminismError(message, expected=expected, found=got)

@@ -110,9 +110,9 @@ async def _carry_out(run: Instance, event: Event) -> None:
             answer = await answer
         raw = encode(answer, f"reply of update {event.name!r}", limit=run.host.payload_limit)
     except (Exception, CancelledError) as error:  # noqa: BLE001 - whatever the handler raises is its reply
-        run.issue(Command(EventType.UPDATE_FAILED, event.id, event.name, encode_failure(error)))
+        run.issue(Command(EventType.UPDATE_FAILED, run.loop.now_ms, event.id, event.name, encode_failure(error)))
     else:
-        run.issue(Command(EventType.UPDATE_COMPLETED, event.id, event.name, raw))
+        run.issue(Command(EventType.UPDATE_COMPLETED, run.loop.now_ms, event.id, event.name, raw))
 
 
 APPLY: Final[dict[EventType, Callable[[Instance, Event], None]]] = {

@@ -112,7 +112,7 @@ def run_query(run: Run, name: str, raw: bytes) -> bytes | None:
     if name == "status":
         return _encode_answer(run.world.host, name, run.status)
     if name == "result":
-        return run.live.value if run.live.status is RunStatus.COMPLETED else b"null"
+        return run.head.value if run.head.status is RunStatus.COMPLETED else b"null"
     if name == "stack":
         return _encode_answer(run.world.host, name, waiting_for(run))
     if not run.is_open:

@@ -30,14 +30,14 @@ class _Attempt:
     """One attempt, from its dispatch to its end."""
 
     __slots__ = (
-        "beat_at", "begun", "command_id", "context", "definition", "heartbeat_timer", "holds_place", "kept_at", "number", "options",
-        "run_id", "task", "timer", "value", "workflow_id",
+        "beat_at", "begun", "command_id", "context", "definition", "heartbeat_timer", "holds_place", "kept_at", "key",
+        "number", "options", "task", "timer", "value", "workflow_id",
     )  # fmt: skip
 
     def __init__(self, workflow_id: str, run_id: str, pending: PendingActivity, definition: ActivityDefinition) -> None:
         self.workflow_id = workflow_id
-        self.run_id = run_id
         self.command_id = pending.id
+        self.key = (run_id, pending.id)
         self.number = pending.attempt
         self.value = pending.value
         self.options: ActivityOptions = pending.options
@@ -52,9 +52,9 @@ class _Attempt:
         self.holds_place = False
 
     @property
-    def key(self) -> tuple[str, str]:
-        """Which call it is an attempt of."""
-        return self.run_id, self.command_id
+    def run_id(self) -> str:
+        """The run that called."""
+        return self.key[0]
 
     def give_context(self, heartbeat: Callable[[object], None], last: Any) -> None:  # noqa: ANN401 - any JSON value
         """Make what the activity is told, if it asks to be."""
@@ -63,21 +63,26 @@ class _Attempt:
             self.workflow_id, self.command_id, self.number, key, last_heartbeat=last, heartbeat=heartbeat
         )
 
-    def arguments(self) -> dict[str, Any]:
-        """Decode the input, and name the context."""
-        definition = self.definition
-        return {definition.context_parameter: self.context} if definition.context_parameter else {}
-
     def call(self) -> Any:  # noqa: ANN401 - what the activity returns
         """Call the activity's function."""
         definition = self.definition
+        named = {definition.context_parameter: self.context} if definition.context_parameter else {}
         if definition.takes_input:
-            return definition.function(definition.decode_input(self.value), **self.arguments())
-        return definition.function(**self.arguments())
+            return definition.function(definition.decode_input(self.value), **named)
+        return definition.function(**named)
 
-    def encode(self, value: object, limit: int) -> bytes:
-        """Write the result as JSON."""
-        return encode(value, f"result of activity {self.definition.name!r}", limit=limit)
+    def done(self, value: object, limit: int) -> ActivityDone:
+        """Say that it has returned a value.
+
+        Raises:
+            PayloadError: The value is not JSON, or too large.
+        """
+        raw = encode(value, self.definition.result_words, limit=limit)
+        return ActivityDone(run_id=self.key[0], command_id=self.command_id, attempt=self.number, value=raw)
+
+    def failed(self, error: BaseException) -> ActivityFailed:
+        """Say that it has raised, or was given up."""
+        return ActivityFailed(run_id=self.key[0], command_id=self.command_id, attempt=self.number, error=error)
 
 
 class Attempts:
@@ -154,10 +159,11 @@ class Attempts:
 
     def _forget(self, attempt: _Attempt) -> None:
         self._attempts.pop(attempt.key, None)
-        for timer in (attempt.timer, attempt.heartbeat_timer):
-            if timer is not None:
-                timer.cancel()
-        if not self._attempts:
+        if attempt.timer is not None:
+            attempt.timer.cancel()
+        if attempt.heartbeat_timer is not None:
+            attempt.heartbeat_timer.cancel()
+        if self._stopping and not self._attempts:
             self._quiet.set()
 
     def _is_on(self, attempt: _Attempt) -> bool:
@@ -174,13 +180,13 @@ class Attempts:
         item: Item
         try:
             self._begin(attempt)
-            value = attempt.encode(await attempt.call(), self._world.host.payload_limit)
+            item = attempt.done(await attempt.call(), self._world.host.payload_limit)
         except BaseException as error:  # noqa: BLE001 - even an exit is the end of one attempt, not of the engine
-            item = self._failed(attempt, error)
-        else:
-            item = self._done(attempt, value)
+            item = attempt.failed(error)
         self._free_place(attempt)
-        self._end(attempt, item)
+        if self._attempts.get(attempt.key) is attempt:
+            self._forget(attempt)
+            self._submit(attempt.workflow_id, item)
 
     def _free_place(self, attempt: _Attempt) -> None:
         """Let the next attempt begin; one that was given up on has freed its place before it ends, if it ever does."""
@@ -203,11 +209,9 @@ class Attempts:
                 return
             attempt.begun = True
             self._loop.call_soon_threadsafe(self._begin, attempt)
-            value = attempt.encode(attempt.call(), self._world.host.payload_limit)
+            item = attempt.done(attempt.call(), self._world.host.payload_limit)
         except BaseException as error:  # noqa: BLE001 - even an exit is the end of one attempt, not of the thread
-            item = self._failed(attempt, error)
-        else:
-            item = self._done(attempt, value)
+            item = attempt.failed(error)
         try:
             self._loop.call_soon_threadsafe(self._end_thread, attempt, item)
         except RuntimeError:
@@ -215,7 +219,8 @@ class Attempts:
 
     def _end_thread(self, attempt: _Attempt, item: Item) -> None:
         if self._is_on(attempt):
-            self._end(attempt, item)
+            self._forget(attempt)
+            self._submit(attempt.workflow_id, item)
         else:
             self.abandoned -= 1
             self._threads.regain_one()
@@ -241,7 +246,7 @@ class Attempts:
     def _time_out(self, attempt: _Attempt, message: str) -> None:
         if self._is_on(attempt):
             self._drop(attempt)
-            self._submit(attempt.workflow_id, self._failed(attempt, TimeoutError(message)))
+            self._submit(attempt.workflow_id, attempt.failed(TimeoutError(message)))
 
     def _watch_heart(self, attempt: _Attempt) -> None:
         silence = attempt.options.heartbeat_ms or 0
@@ -271,22 +276,6 @@ class Attempts:
                 details=decode_json(raw),
             )
             self._submit(attempt.workflow_id, beat)
-
-    def _done(self, attempt: _Attempt, value: bytes) -> Item:
-        return ActivityDone(
-            run_id=attempt.run_id, command_id=attempt.command_id, attempt=attempt.number, value=value
-        )
-
-    def _failed(self, attempt: _Attempt, error: BaseException) -> Item:
-        return ActivityFailed(
-            run_id=attempt.run_id, command_id=attempt.command_id, attempt=attempt.number, error=error
-        )
-
-    def _end(self, attempt: _Attempt, item: Item) -> None:
-        """Hand over how it ended, unless it was given up on."""
-        if self._is_on(attempt):
-            self._forget(attempt)
-            self._submit(attempt.workflow_id, item)
 
     # The end.
 

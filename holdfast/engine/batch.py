@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from holdfast.engine.change import Change
     from holdfast.ports import Capabilities
 
-__all__ = ["Batch", "Chore", "fill"]
+__all__ = ["Batch", "Chore", "fill", "unversioned"]
 
 _RECORD_BYTES = 64 * 1024
 """Room that is left for the record of the commit."""
@@ -79,16 +79,13 @@ def fill(queue: deque[Change], chores: deque[Chore], limits: Capabilities) -> Ba
     room, space = limits.max_batch - 2, limits.max_batch_bytes - _RECORD_BYTES
     while queue:
         change = queue[0]
-        fits_alone = len(change.early) < limits.max_batch - 2 and change.size <= limits.max_batch_bytes - _RECORD_BYTES
-        if change.early and not (fits_alone and limits.atomic_batch):
-            if not batch:
+        count = len(change.early) + 1
+        if count > room or change.size > space or (count > 1 and not limits.atomic_batch):
+            if not batch and count > 1:
                 _send_ahead(change, batch, room, space)
             return batch
-        if len(change.early) + 1 > room or change.size > space:
-            return batch
-        queue.popleft()
-        batch.changes.append(change)
-        room -= len(change.early) + 1
+        batch.changes.append(queue.popleft())
+        room -= count
         space -= change.size
     _add_chores(chores, batch, room, space, atomic=limits.atomic_batch)
     return batch
@@ -122,8 +119,6 @@ def _add_chores(chores: deque[Chore], batch: Batch, room: int, space: int, *, at
             return
 
 
-def guarded(write: Write, guard: str) -> Write:
-    """Give a write the expectation that this backend can hold: versions where it knows them, else creation only."""
-    if guard == "key" or write.expected is ABSENT:
-        return write
-    return write._replace(expected=ANY)
+def unversioned(write: Write) -> Write:
+    """Give a write the expectation that a backend without versions can hold: creation only, or none."""
+    return write if write.expected is ABSENT else write._replace(expected=ANY)

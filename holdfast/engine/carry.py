@@ -21,7 +21,7 @@ def _start_activity(run: Run, event: Event) -> None:
 
 
 def _cancel_activity(run: Run, event: Event) -> None:
-    run.effects.append(Abandon(run.live.run_id, event.id))
+    run.effects.append(Abandon(run.head.run_id, event.id))
 
 
 def _send(kind: OutgoingKind) -> Callable[[Run, Event], None]:

@@ -30,13 +30,13 @@ class Change:
         write_id: Names this write of the head.
         early: Documents that are written with or before the head, and never again.
         head: The head.
-        entry: What the index says of the run once they are written.
+        entry: What the index is to say of the run once they are written; None where that stays as it is.
         size: Bytes of all keys and values.
     """
 
     __slots__ = ("early", "entry", "head", "run", "size", "write_id")
 
-    def __init__(self, run: Run, write_id: str, early: list[Write], head: Write, entry: IndexEntry) -> None:
+    def __init__(self, run: Run, write_id: str, early: list[Write], head: Write, entry: IndexEntry | None) -> None:
         """Weigh the documents."""
         self.run = run
         self.write_id = write_id

@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 from holdfast.core.errors import FencedError, StoreError, StoreUnavailableError
-from holdfast.engine.batch import Batch, Chore, fill, guarded
+from holdfast.engine.batch import Batch, Chore, fill, unversioned
 from holdfast.engine.documents import owner_key, unseal
 from holdfast.ports import ABSENT, ANY, Conflict, Write, Written
 
@@ -80,9 +80,10 @@ class Committer:
 
     def add(self, change: Change) -> None:
         """Queue the change of a run."""
+        if not self._queue:
+            self._idle.clear()
+            self._wake.set()
         self._queue.append(change)
-        self._idle.clear()
-        self._wake.set()
 
     def add_chore(self, writes: Sequence[Write], done: Callable[[], None] | None = None) -> None:
         """Queue documents of the engine itself; they go out in order, behind what runs have to write."""
@@ -119,13 +120,15 @@ class Committer:
         for _ in range(_MAX_ROUNDS):
             write_id = self._next_write_id()
             record = self._partition.next_record(write_id, batch.late + batch.deltas)
-            writes = [guarded(write, self._store.capabilities.guard) for write in batch.writes(record)]
+            writes = batch.writes(record)
+            if self._store.capabilities.guard != "key":
+                writes = [unversioned(write) for write in writes]
             try:
                 results = await self._write(writes)
             except StoreError as error:
                 await self._split(batch, error)
                 return
-            if any(isinstance(result, Conflict) for result in results):
+            if Conflict in map(type, results):
                 await self._judge(batch, record, write_id)
                 if not batch:
                     return
@@ -159,10 +162,11 @@ class Committer:
         """Hand out good news; the results stand in the order of `Batch.writes`."""
         self.commits += 1
         self.written += len(batch.changes)
-        versions = [result.version if isinstance(result, Written) else "" for result in results]
+        versions = [result.version for result in results if isinstance(result, Written)]
         start = len(results) - len(batch.chores) - len(batch.changes)
+        durable = self._verdicts.durable
         for change, version in zip(batch.changes, versions[start:], strict=False):
-            self._verdicts.durable(change, version)
+            durable(change, version)
         for write, version in zip(batch.chores, versions[start + len(batch.changes) :], strict=True):
             self._partition.written(write.key, version)
         for chore in batch.finished_chores:

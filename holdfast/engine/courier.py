@@ -166,10 +166,10 @@ def _content(run: Run, entry: Outgoing) -> _Content | None:
     """Find what an entry carries in memory; None where it has to be read."""
     if entry.kind in _COMMANDS:
         waiting = run.instance.waiting.get(entry.command_id) if run.instance is not None else None
-        same_run = waiting is not None and run.live.run_id == entry.run_id
+        same_run = waiting is not None and run.head.run_id == entry.run_id
         return _Content(waiting.command.name, waiting.command.value) if waiting is not None and same_run else None
-    if entry.kind is OutgoingKind.CLOSED and run.live.run_id == entry.run_id:
-        return _end_of(run.live)
+    if entry.kind is OutgoingKind.CLOSED and run.head.run_id == entry.run_id:
+        return _end_of(run.head)
     return None if entry.kind is OutgoingKind.CLOSED else _Content()
 
 

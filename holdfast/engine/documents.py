@@ -24,7 +24,6 @@ __all__ = [
     "checkpoint_key",
     "commit_key",
     "decode_event",
-    "encode_event",
     "owner_key",
     "page_key",
     "past_key",
@@ -136,28 +135,11 @@ def _check(key: str, raw: bytes) -> None:
         raise CorruptDocumentError(message)
 
 
-def encode_event(seq: int, event: Event, blob: str = "") -> bytes:
-    """Write an event; where a blob is named it holds the value."""
-    kind, at, command_id, name, value, details = event
-    record: dict[str, Any] = {"seq": seq, "type": kind._value_, "at": at}
-    if command_id:
-        record["id"] = command_id
-    if name:
-        record["name"] = name
-    if blob:
-        record["blob"] = blob
-    elif value:
-        record["value"] = orjson.Fragment(value)
-    if details:
-        record["details"] = details
-    return orjson.dumps(record)
-
-
 def decode_event(record: dict[str, Any], blobs: Mapping[str, bytes]) -> Event:
     """Read an event back.
 
     Args:
-        record: As `encode_event` wrote it, read as JSON.
+        record: As the journal wrote it, read as JSON.
         blobs: The large values of the run, by key.
     """
     if "blob" in record:

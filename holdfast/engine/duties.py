@@ -11,52 +11,46 @@ from holdfast.engine.effects import Abandon, Deliver, Sweep
 from holdfast.engine.ending import end_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from holdfast.engine.pending import PendingActivity
     from holdfast.engine.run import Run
 
 __all__ = ["CLEAN_UP_MS", "fail_activity", "next_wake", "recover", "terminate", "wake_up"]
 
+_RUNNING = RunStatus.RUNNING  # looking a member up is slow, and this one is needed at each step
 CLEAN_UP_MS = 30_000
 """How long a run may take to clean up after its time-out before it is ended from outside."""
 
 
 def next_wake(run: Run) -> int:
     """Say when the run has to be woken: the earliest of all that is due; 0 for never."""
-    return min(_due(run), default=0)
-
-
-def _due(run: Run) -> Iterator[int]:
-    if not run.is_open or run.live.status is not RunStatus.RUNNING:
-        return
-    if run.live.deadline:
-        yield run.live.deadline + (CLEAN_UP_MS if run.timed_out else 0)
-    if run.instance is None:
-        return
-    for timer in run.instance.timers.values():
-        yield timer.due_ms
-    for pending in run.pending.values():
-        if pending.due:
-            yield pending.due
-        if pending.options.schedule_to_close_ms is not None:
-            yield pending.deadline
+    head, instance = run.head, run.instance
+    if head.status is not _RUNNING:
+        return 0
+    due = [head.deadline + (CLEAN_UP_MS if run.timed_out else 0)] if head.deadline else []
+    if instance is not None:
+        if instance.timers:
+            due += [timer.due_ms for timer in instance.timers.values()]
+        if run.pending_told:
+            due += [pending.due for pending in run.pending.values() if pending.due]
+        if run.has_deadlines:
+            due += [pending.deadline for pending in run.pending.values() if pending.deadline]
+    return min(due) if due else 0
 
 
 def wake_up(run: Run, now: int) -> None:
     """Do all that is due: the run's time-out, timers, attempts after their wait, calls that are out of time."""
-    if not run.is_open or run.live.status is not RunStatus.RUNNING:
+    if not run.is_open or run.head.status is not RunStatus.RUNNING:
         return
-    run_id = run.live.run_id
+    run_id = run.head.run_id
     _check_deadline(run, now)
     if run.instance is None or not run.is_open:
         return
     due = [timer for timer in run.instance.timers.values() if timer.due_ms <= now]
     for timer in sorted(due, key=lambda timer: timer.due_ms):
-        if run.instance is not None and run.live.run_id == run_id and timer.id in run.instance.timers:
+        if run.instance is not None and run.head.run_id == run_id and timer.id in run.instance.timers:
             run.happen(EventType.TIMER_FIRED, max(now, timer.due_ms), id=timer.id)
     for pending in list(run.pending.values()):
-        if run.live.run_id != run_id or run.pending.get(pending.id) is not pending:
+        if run.head.run_id != run_id or run.pending.get(pending.id) is not pending:
             continue
         if pending.deadline and pending.deadline <= now:
             run.effects.append(Abandon(run_id, pending.id))
@@ -68,7 +62,7 @@ def wake_up(run: Run, now: int) -> None:
 
 
 def _check_deadline(run: Run, now: int) -> None:
-    deadline = run.live.deadline
+    deadline = run.head.deadline
     if not deadline or now < deadline:
         return
     if not run.timed_out:
@@ -101,9 +95,9 @@ def fail_activity(run: Run, pending: PendingActivity, failure: FailureInfo, now:
 def recover(run: Run, now: int) -> None:
     """Take up what was going on when the run was last in memory, in this process or in one that is gone."""
     run.effects.extend(Deliver(entry) for entry in run.outbox.values())
-    if run.head is not None and run.live.status is RunStatus.PURGED and run.names_documents:
+    if run.head.status is RunStatus.PURGED and run.names_documents:
         run.effects.append(Sweep())
-    if not run.is_open or run.live.status is not RunStatus.RUNNING:
+    if not run.is_open or run.head.status is not RunStatus.RUNNING:
         return
     left_over = list(run.pending.values())
     run.catch_up(now)
@@ -115,7 +109,7 @@ def recover(run: Run, now: int) -> None:
 
 def _take_up(run: Run, pending: PendingActivity, now: int) -> None:
     """Dispatch an attempt anew that is neither running here nor waiting for its time."""
-    if (run.live.run_id, pending.id) in run.world.in_flight:
+    if (run.head.run_id, pending.id) in run.world.in_flight:
         return
     if pending.parked:
         run.dispatch(pending)
@@ -126,7 +120,7 @@ def _take_up(run: Run, pending: PendingActivity, now: int) -> None:
         return  # a stalled run begins nothing
     if pending.interrupted():
         pending.due = 0
-        run.changed = True
+        run.changed = run.pending_told = True
         run.dispatch(pending)
     else:
         failure = FailureInfo(

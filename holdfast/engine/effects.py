@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -9,10 +10,11 @@ if TYPE_CHECKING:
     from holdfast.engine.outbox import Outgoing
     from holdfast.engine.pending import PendingActivity
 
-__all__ = ["Abandon", "Deliver", "Dispatch", "Effect", "Ended", "Release", "Replied", "Sweep", "Tell"]
+__all__ = ["Abandon", "Deliver", "Dispatch", "Effect", "Ended", "Replied", "Sweep", "Tell"]
 
 
-class Dispatch(NamedTuple):
+@dataclass(slots=True)
+class Dispatch:
     """Run the attempt of an activity that is on."""
 
     pending: PendingActivity
@@ -20,13 +22,6 @@ class Dispatch(NamedTuple):
 
 class Abandon(NamedTuple):
     """Ask a running attempt to stop; its result is no longer wanted."""
-
-    run_id: str
-    command_id: str
-
-
-class Release(NamedTuple):
-    """The end of an attempt is recorded: it counts as running no longer."""
 
     run_id: str
     command_id: str
@@ -72,4 +67,4 @@ class Tell(NamedTuple):
     payload: Any
 
 
-Effect = Dispatch | Abandon | Release | Deliver | Replied | Ended | Sweep | Tell
+Effect = Dispatch | Abandon | Deliver | Replied | Ended | Sweep | Tell

@@ -18,7 +18,7 @@ __all__ = ["end_run"]
 
 def end_run(run: Run, kind: EventType, at: int, value: bytes) -> None:
     """Write a run's terminal status; there is no other after it. A continue-as-new begins the next run at once."""
-    head = run.live
+    head = run.head
     head.status, head.finished = OUTCOMES[kind], at
     run.effects.extend(Abandon(head.run_id, command_id) for command_id in run.pending)
     continued = kind is EventType.WORKFLOW_CONTINUED_AS_NEW
@@ -34,10 +34,12 @@ def end_run(run: Run, kind: EventType, at: int, value: bytes) -> None:
     run.effects.extend(Replied(update_id, None) for update_id in run.open_updates)
     _close_family(run)
     run.leave_memory()
+    if not run.world.hooked:
+        return
     if kind is EventType.WORKFLOW_COMPLETED:
-        run.tell("on_workflow_complete", lambda: decode_json(value))
+        run.tell("on_workflow_complete", decode_json(value))
     else:
-        run.tell("on_workflow_fail", lambda: FailureInfo.from_json(decode_json(value)))
+        run.tell("on_workflow_fail", FailureInfo.from_json(decode_json(value)))
 
 
 def _close_family(run: Run) -> None:
@@ -46,14 +48,14 @@ def _close_family(run: Run) -> None:
         if policy != "abandon":
             run.send(OutgoingKind(policy), child, "")
     run.children.clear()
-    parent = run.live.parent
+    parent = run.head.parent
     if parent is not None:
         run.send(OutgoingKind.CLOSED, parent.workflow_id, parent.command_id)
 
 
 def _continue_as_new(run: Run, at: int, raw: bytes) -> None:
     """Begin the next run of the chain, with what goes over to it."""
-    head, instance, updates = run.live, run.instance, run.open_updates
+    head, instance, updates = run.head, run.instance, run.open_updates
     assert instance is not None  # noqa: S101 - its code has just asked for this
     signals = [(name, list(mailbox)) for name, mailbox in instance.mailboxes.items()]
     run.leave_memory()

@@ -35,9 +35,10 @@ from holdfast.engine.views import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
+    from datetime import datetime
 
-    from holdfast.core.definitions import ActivityFunction, WorkflowFunction
+    from holdfast.core.definitions import ActivityDefinition, ActivityFunction, WorkflowFunction
     from holdfast.engine.hooks import Hooks
     from holdfast.engine.lifecycle import EngineStats
     from holdfast.engine.reader import StoredRun
@@ -115,12 +116,25 @@ class Engine:
         """Count what goes on."""
         return self._parts.stats()
 
+    def now(self) -> datetime:
+        """Say what time it is for the engine."""
+        return instant(self._parts.options.clock.now())
+
+    def replace_activity(self, definition: ActivityDefinition) -> None:
+        """Run an activity by another function from now on, or one that was not known; for tests."""
+        self._parts.registry.add_activity(definition, replacing=True)
+
     def observe(self, hooks: Hooks) -> None:
         """Call these hooks too, from now on."""
         self._parts.observe(hooks)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing goes on that does not wait for time or for somebody outside."""
+        return self._parts.runtime.idle
+
     async def settled(self) -> None:
-        """Wait until nothing goes on that does not wait for time or for somebody outside."""
+        """Wait until that is so."""
         while not self._parts.runtime.idle:
             await asyncio.sleep(0)
 
@@ -352,9 +366,9 @@ class Engine:
         """
 
         def view(run: Any) -> RunDescription | None:  # noqa: ANN401 - a Run
-            if run_id is not None and run.live.run_id != run_id:
+            if run_id is not None and run.head.run_id != run_id:
                 return None
-            return describe_run(run.live, run.status, waiting_for(run), run)
+            return describe_run(run.head, run.status, waiting_for(run), run)
 
         try:
             found: RunDescription | None = await self._ask(workflow_id, Look(view=view))

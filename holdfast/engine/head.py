@@ -13,9 +13,11 @@ from holdfast.engine.documents import INLINE_BYTES, SCHEMA, seal
 if TYPE_CHECKING:
     from holdfast.engine.journal import Journal
 
-__all__ = ["MAX_HEAD_BYTES", "Head", "Parent", "Request"]
+__all__ = ["MAX_HEAD_BYTES", "Head", "Parent", "Request", "no_run"]
 
 MAX_HEAD_BYTES = 256 * 1024
+
+_STATUS_BYTES = {status: status.value.encode() for status in RunStatus}
 
 
 class Parent(NamedTuple):
@@ -88,14 +90,14 @@ class Head:
             more: What else the run keeps, as JSON values.
         """
         constant = self._constant or self._encode_constant(journal)
-        parts = self._changing_parts(journal)
+        parts = self._changing_parts(journal) if self.finished or self.attributes or self.children else b""
         if more:
             parts += b"," + orjson.dumps(more)[1:-1]
         return seal(
             b'%b,"status":"%b","revision":%d,"write_id":"%b","updated":%d,"events":%d,"pages":%d,"blobs":%d%b,"tail":[%b]'
             % (
                 constant,
-                self.status.encode(),
+                _STATUS_BYTES[self.status],
                 self.revision,
                 self.write_id.encode(),
                 self.updated,
@@ -190,3 +192,8 @@ def _referred(name: str, stored: dict[str, Any], blobs: dict[str, bytes]) -> byt
     if f"{name}_blob" in stored:
         return blobs[stored[f"{name}_blob"]]
     return orjson.dumps(stored[name]) if name in stored else b""
+
+
+def no_run(workflow_id: str) -> Head:
+    """Make what stands for the head of a workflow id that has no run."""
+    return Head(workflow_id, "", "", "", 0, 0, b"null", status=RunStatus.PURGED)

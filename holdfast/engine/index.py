@@ -69,16 +69,6 @@ class IndexEntry:
         self.run_id, self.status, self.finished = newer.run_id, newer.status, newer.finished
         self.due, self.work, self.size_kib, self.attributes = newer.due, newer.work, newer.size_kib, newer.attributes
 
-    def differs(self, other: IndexEntry | None) -> bool:
-        """Say whether anything but the size has changed."""
-        return other is None or (
-            self.status is not other.status
-            or self.run_id != other.run_id
-            or self.work != other.work
-            or self.due != other.due
-            or self.attributes != other.attributes
-        )
-
 
 class Index:
     """All runs of a partition, the newest of each workflow id."""
@@ -126,6 +116,11 @@ class Index:
             self._by_creation.append(entry)
         else:
             bisect.insort(self._by_creation, entry, key=_order)
+
+    @property
+    def has_overlay(self) -> bool:
+        """Whether any run is shown as other than it is stored."""
+        return bool(self._overlay)
 
     def overlay(self, workflow_id: str, status: RunStatus | None) -> None:
         """Show a run as stalled or corrupt, or no longer: that is found out anew in each process, and not stored."""

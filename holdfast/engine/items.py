@@ -19,7 +19,6 @@ from holdfast.core.failure import FailureInfo
 from holdfast.core.history import Event, EventType, RunStatus
 from holdfast.core.outcome import encode_failure
 from holdfast.engine.duties import fail_activity, recover, terminate, wake_up
-from holdfast.engine.effects import Release
 
 if TYPE_CHECKING:
     import asyncio
@@ -49,6 +48,9 @@ __all__ = [
 ]
 
 
+_ACTIVITY_COMPLETED = EventType.ACTIVITY_COMPLETED  # looking a member up is slow, and this one is needed at each step
+
+
 @dataclass(slots=True, kw_only=True)
 class Item:
     """Something that has come for a run.
@@ -69,6 +71,9 @@ class Item:
             HoldfastError: The item is refused; the run is as it was.
         """
         raise NotImplementedError
+
+    def take_back(self, run: Run) -> None:
+        """Undo what applying it did beside the run: the commit that it was part of is lost, and it is applied again."""
 
     def refuse(self, error: BaseException) -> None:
         """Answer with an error."""
@@ -106,7 +111,7 @@ def require_open(run: Run) -> None:
 
 
 def _belongs(run: Run, parent: str) -> bool:
-    return not parent or (run.live.parent is not None and run.live.parent.workflow_id == parent)
+    return not parent or (run.head.parent is not None and run.head.parent.workflow_id == parent)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -124,8 +129,9 @@ class Signal(Item):
             return None
         require_open(run)
         if self.id:
-            run.seen.add(self.id, now, run.live.run_id, run.journal.events)
-        run.tell("on_signal", lambda: {"name": self.name, "payload": decode_json(self.value), "id": self.id})
+            run.seen.add(self.id, now, run.head.run_id, run.journal.events)
+        if run.world.hooked:
+            run.tell("on_signal", {"name": self.name, "payload": decode_json(self.value), "id": self.id})
         run.happen(EventType.SIGNAL_RECEIVED, now, id=self.id, name=self.name, value=self.value)
         return None
 
@@ -157,7 +163,7 @@ class Update(Item):
             message = f"workflow {run.workflow_id!r} is {run.status} and takes no updates now"
             raise UpdateRejectedError(message)
         run.instance.validate_update(self.name, self.value)
-        run.seen.add(self.id, now, run.live.run_id, run.journal.events)
+        run.seen.add(self.id, now, run.head.run_id, run.journal.events)
         run.happen(EventType.UPDATE_ACCEPTED, now, id=self.id, name=self.name, value=self.value)
         return run.replies.get(self.id)
 
@@ -225,10 +231,10 @@ class Pause(Item):
     def apply(self, run: Run, now: int) -> object:
         """Note it; inputs are deferred from here on."""
         require_open(run)
-        if run.live.status is RunStatus.RUNNING:
+        if run.head.status is RunStatus.RUNNING:
             details = {"reason": self.reason} if self.reason else None
             run.record(Event(EventType.WORKFLOW_PAUSED, run.instant(now), details=details))
-            run.live.status = RunStatus.PAUSED
+            run.head.status = RunStatus.PAUSED
         return None
 
 
@@ -241,10 +247,10 @@ class Resume(Item):
     def apply(self, run: Run, now: int) -> object:
         """Apply what came meanwhile, and do what has become due."""
         require_open(run)
-        if run.live.status is RunStatus.PAUSED:
+        if run.head.status is RunStatus.PAUSED:
             details = {"reason": self.reason} if self.reason else None
             run.record(Event(EventType.WORKFLOW_RESUMED, run.instant(now), details=details))
-            run.live.status = RunStatus.RUNNING
+            run.head.status = RunStatus.RUNNING
             recover(run, now)
         return None
 
@@ -260,16 +266,19 @@ class ActivityDone(Item):
 
     def apply(self, run: Run, now: int) -> object:
         """Let the run have the result, unless it has given up on that attempt."""
-        run.effects.append(Release(self.run_id, self.command_id))
+        run.world.in_flight.discard((self.run_id, self.command_id))
         pending = run.pending.get(self.command_id)
-        if pending is None or run.live.run_id != self.run_id or pending.attempt != self.attempt:
+        if pending is None or run.head.run_id != self.run_id or pending.attempt != self.attempt:
             return None
-        run.tell(
-            "on_activity_complete",
-            lambda: {"activity_id": pending.id, "name": pending.name, "result": decode_json(self.value)},
-        )
-        run.happen(EventType.ACTIVITY_COMPLETED, now, id=pending.id, name=pending.name, value=self.value)
+        if run.world.hooked:
+            told = {"activity_id": pending.id, "name": pending.name, "result": decode_json(self.value)}
+            run.tell("on_activity_complete", told)
+        run.happen(_ACTIVITY_COMPLETED, now, id=pending.id, name=pending.name, value=self.value)
         return None
+
+    def take_back(self, run: Run) -> None:
+        """Let the attempt count as running again."""
+        run.world.in_flight.add((self.run_id, self.command_id))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -283,9 +292,9 @@ class ActivityFailed(Item):
 
     def apply(self, run: Run, now: int) -> object:
         """Set the next attempt, or let the run know that there is none."""
-        run.effects.append(Release(self.run_id, self.command_id))
+        run.world.in_flight.discard((self.run_id, self.command_id))
         pending = run.pending.get(self.command_id)
-        if pending is None or run.live.run_id != self.run_id or pending.attempt != self.attempt:
+        if pending is None or run.head.run_id != self.run_id or pending.attempt != self.attempt:
             return None
         failure = FailureInfo.of(self.error)
         retry = pending.options.retry
@@ -293,12 +302,16 @@ class ActivityFailed(Item):
         in_time = not pending.deadline or now + wait < pending.deadline
         if in_time and retry.retries(self.error, pending.failures + 1):
             pending.failed(failure, now + wait)
-            run.changed = True
+            run.changed = run.pending_told = True
             told = {"activity_id": pending.id, "name": pending.name, "attempt": pending.attempt, "failure": failure}
-            run.tell("on_retry", lambda: told)
+            run.tell("on_retry", told)
         else:
             fail_activity(run, pending, failure, now)
         return None
+
+    def take_back(self, run: Run) -> None:
+        """Let the attempt count as running again."""
+        run.world.in_flight.add((self.run_id, self.command_id))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -310,11 +323,15 @@ class NotBegun(Item):
 
     def apply(self, run: Run, now: int) -> object:  # noqa: ARG002 - it takes no time
         """Note that its body never ran, so that the next process need not wonder."""
-        run.effects.append(Release(self.run_id, self.command_id))
+        run.world.in_flight.discard((self.run_id, self.command_id))
         pending = run.pending.get(self.command_id)
-        if pending is not None and run.live.run_id == self.run_id:
-            pending.parked = run.changed = True
+        if pending is not None and run.head.run_id == self.run_id:
+            pending.parked = run.changed = run.pending_told = True
         return None
+
+    def take_back(self, run: Run) -> None:
+        """Let the attempt count as running again."""
+        run.world.in_flight.add((self.run_id, self.command_id))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -329,9 +346,9 @@ class Heartbeat(Item):
     def apply(self, run: Run, now: int) -> object:  # noqa: ARG002 - it happens to the attempt, not to the run
         """Keep it for the next attempt."""
         pending = run.pending.get(self.command_id)
-        if pending is not None and run.live.run_id == self.run_id and pending.attempt == self.attempt:
+        if pending is not None and run.head.run_id == self.run_id and pending.attempt == self.attempt:
             pending.heartbeat = self.details
-            run.changed = True
+            run.changed = run.pending_told = True
         return None
 
 
@@ -357,11 +374,11 @@ class ChildClosed(Item):
         if not run.is_open or (self.id and self.id in run.seen):
             return None
         if self.id:
-            run.seen.add(self.id, now, run.live.run_id, run.journal.events)
+            run.seen.add(self.id, now, run.head.run_id, run.journal.events)
             run.changed = True
-        if run.live.run_id != self.run_id:
+        if run.head.run_id != self.run_id:
             run.children.pop(self.child, None)
-            run.live.children.pop(self.child, None)
+            run.head.children.pop(self.child, None)
             return None
         details = {"workflow_id": self.child}
         run.happen(self.kind, now, id=self.command_id, value=self.value, details=details)
@@ -381,7 +398,7 @@ class Delivered(Item):
         if (self.entry.run_id, self.entry.number) not in run.outbox:
             return None
         run.delivered(self.entry)
-        if self.outcome is not None and run.is_open and run.live.run_id == self.entry.run_id:
+        if self.outcome is not None and run.is_open and run.head.run_id == self.entry.run_id:
             value = encode_failure(self.failure) if self.failure is not None else b"null"
             details = {"workflow_id": self.entry.target}
             run.happen(self.outcome, now, id=self.entry.command_id, value=value, details=details)

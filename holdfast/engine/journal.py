@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
+from orjson import Fragment, dumps
 
-from holdfast.engine.documents import INLINE_BYTES, blob_key, encode_event, page_key, seal, seal_value
+from holdfast.core.history import OUTCOMES, EventType
+from holdfast.engine.documents import INLINE_BYTES, blob_key, page_key, seal, seal_value
 from holdfast.ports import ABSENT, Write
 
 if TYPE_CHECKING:
@@ -14,10 +15,13 @@ if TYPE_CHECKING:
 
     from holdfast.core.history import Event
 
-__all__ = ["Journal"]
+__all__ = ["VALUE_IN_HEAD", "Journal"]
 
 _PAGE_EVENTS: Final = 32
 _PAGE_BYTES: Final = 8 * 1024
+
+VALUE_IN_HEAD: Final = frozenset({EventType.WORKFLOW_STARTED, *OUTCOMES})
+"""The events whose value stands in the run's head."""
 
 
 class Journal:
@@ -48,29 +52,33 @@ class Journal:
         self.kept: list[Event] | None = [] if keep else None
         self._tail_bytes = 0
 
-    def append(self, event: Event, *, value_in_head: bool = False) -> int:
-        """Add an event.
+    def append(self, event: Event) -> int:
+        """Add an event, and give its number, from 1.
 
-        Args:
-            event: What happened.
-            value_in_head: The head of the run holds the event's value anyway, so it is not written twice.
-
-        Returns:
-            Its number, from 1.
+        The head of the run holds what it was started with and what it ended in; those are not written twice.
         """
-        self.events += 1
+        self.events = seq = self.events + 1
         self.last_at = event.at
         if self.kept is not None:
             self.kept.append(event)
-        if value_in_head:
-            event = event._replace(value=b"")
-        blob = self.set_aside(event.value) if len(event.value) > INLINE_BYTES else ""
-        raw = encode_event(self.events, event, blob)
+        record: dict[str, Any] = {"seq": seq, "type": event.type._value_, "at": event.at}
+        if event.id:
+            record["id"] = event.id
+        if event.name:
+            record["name"] = event.name
+        if event.value and event.type not in VALUE_IN_HEAD:
+            if len(event.value) > INLINE_BYTES:
+                record["blob"] = self.set_aside(event.value)
+            else:
+                record["value"] = Fragment(event.value)
+        if event.details:
+            record["details"] = event.details
+        raw = dumps(record)
         self.tail.append(raw)
         self._tail_bytes += len(raw)
         if len(self.tail) >= _PAGE_EVENTS or self._tail_bytes >= _PAGE_BYTES:
             self._seal_page()
-        return self.events
+        return seq
 
     def set_aside(self, value: bytes) -> str:
         """Keep a large value in a document of its own, and give its key."""
@@ -99,7 +107,7 @@ class Journal:
             history: All events of the run.
         """
         self.events, self.pages, self.blobs = stored["events"], stored["pages"], stored["blobs"]
-        self.tail = [orjson.dumps(record) for record in stored["tail"]]
+        self.tail = [dumps(record) for record in stored["tail"]]
         self._tail_bytes = sum(map(len, self.tail))
         self.last_at = stored["updated"]
         if self.kept is not None:

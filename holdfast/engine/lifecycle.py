@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
 import random
 import secrets
@@ -16,6 +15,7 @@ from holdfast.core.codec import Decoder, decode_json
 from holdfast.core.durations import Duration, milliseconds
 from holdfast.core.errors import CorruptDocumentError, FencedError, StoreError, WorkflowNotFoundError
 from holdfast.core.failure import FailureInfo
+from holdfast.core.generators import hold_generators
 from holdfast.core.history import RunStatus
 from holdfast.core.instance import Host
 from holdfast.core.registry import Registry
@@ -53,7 +53,7 @@ _ENVELOPE_BYTES: Final = 16 * 1024
 
 def new_run_id() -> str:
     """Make an id of 16 characters that never repeats."""
-    return base64.b32encode(secrets.token_bytes(10)).decode().lower()
+    return secrets.token_urlsafe(12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +182,7 @@ class Parts:
         self.committer, self._partition = committer, partition
         self._checkpoints = Checkpoints(partition, self.index, committer, options.checkpoint_commits)
         committer.on_commit = self._checkpoints.look
+        self._let_generators_go = hold_generators()
         self.watchdog.start()
         self._spawn(committer.run())
         if not self.store.capabilities.exclusive:
@@ -248,6 +249,8 @@ class Parts:
         await asyncio.wait(self._tasks)
         await self._hooks.flush()
         self.watchdog.stop()
+        if self._let_generators_go is not None:
+            self._let_generators_go()
         self._state = "closed"
         await self.store.close()
 

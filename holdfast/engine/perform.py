@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.codec import decode_json
-from holdfast.engine.effects import Abandon, Deliver, Dispatch, Ended, Release, Replied, Sweep, Tell
+from holdfast.engine.effects import Abandon, Deliver, Dispatch, Ended, Replied, Sweep, Tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ def _dispatch(runtime: Runtime, run: Run, effect: Dispatch) -> None:
     pending = effect.pending
     if run.pending.get(pending.id) is not pending:
         return  # cancelled in the same turn
-    runtime.attempts.dispatch(run.workflow_id, run.live.run_id, pending)
+    runtime.attempts.dispatch(run.workflow_id, run.head.run_id, pending)
     if runtime.hooks.wanted:
         told = {
             "activity_id": pending.id,
@@ -33,10 +33,6 @@ def _dispatch(runtime: Runtime, run: Run, effect: Dispatch) -> None:
 
 def _abandon(runtime: Runtime, _run: Run, effect: Abandon) -> None:
     runtime.attempts.abandon(effect.run_id, effect.command_id)
-
-
-def _release(runtime: Runtime, _run: Run, effect: Release) -> None:
-    runtime.world.in_flight.discard((effect.run_id, effect.command_id))
 
 
 def _deliver(runtime: Runtime, run: Run, effect: Deliver) -> None:
@@ -66,7 +62,6 @@ def _tell(runtime: Runtime, run: Run, effect: Tell) -> None:
 PERFORM: Final[dict[type, Callable[[Runtime, Run, Any], None]]] = {
     Dispatch: _dispatch,
     Abandon: _abandon,
-    Release: _release,
     Deliver: _deliver,
     Replied: _reply,
     Ended: _end,

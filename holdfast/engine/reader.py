@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from holdfast.core.errors import CorruptDocumentError, StoreUnavailableError
@@ -194,12 +195,13 @@ class _Draft:
 
 
 def _events(head: dict[str, Any], records: Sequence[dict[str, Any]], blobs: dict[str, bytes]) -> list[Event]:
-    """Read the events, and give those that begin and end the run the values that stand in the head."""
+    """Read the events, and give those that begin and end the run what stands in the head."""
     events = [decode_event(record, blobs) for record in records]
     if events:
         whole = Head.decode(head, blobs)
         if events[0].type is EventType.WORKFLOW_STARTED:
-            events[0] = events[0]._replace(value=whole.input)
+            who = {"workflow_id": whole.workflow_id, "run_id": whole.run_id, "seed": whole.seed}
+            events[0] = replace(events[0], value=whole.input, details={**(events[0].details or {}), **who})
         if events[-1].type in OUTCOMES:
-            events[-1] = events[-1]._replace(value=whole.value)
+            events[-1] = replace(events[-1], value=whole.value)
     return events

@@ -54,25 +54,26 @@ def restore(
 
 
 def _track(run: Run, history: Sequence[Event], pending: Mapping[str, dict[str, Any]]) -> None:
-    attributes = run.live.attributes
+    attributes = run.head.attributes
     deferred: dict[int, Event] = {}
     for seq, event in enumerate(history, 1):
         track = TRACK.get(event.type)
         if track is not None:
-            track(run, event, None)
+            track(run, event)
         if event.type is EventType.EVENT_APPLIED:
             deferred.pop((event.details or {})["seq"], None)
         elif event.details and event.details.get(DEFERRED):
             deferred[seq] = event
-    run.live.attributes = attributes
+    run.head.attributes = attributes
     run.deferred = list(deferred.items())
+    run.pending_told = bool(pending)
     for command_id, stored in pending.items():
         run.pending[command_id].restore(stored)
 
 
 def _bring_to_life(run: Run, history: Sequence[Event]) -> None:
     try:
-        instance = replayed(run.world, run.live, history)
+        instance = replayed(run.world, run.head, history)
     except WorkflowNotFoundError as error:
         run.stall_for(FailureInfo("WorkflowNotFoundError", str(error)))
         return

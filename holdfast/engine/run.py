@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from holdfast.core.codec import decode_json
-from holdfast.core.errors import HoldfastError
+from holdfast.core.errors import StoreError
 from holdfast.core.failure import FailureInfo
-from holdfast.core.history import OUTCOMES, Command, Event, EventType, RunStatus
+from holdfast.core.history import OPEN, OUTCOMES, Command, Event, EventType, RunStatus
 from holdfast.core.instance import Instance, RunInfo
 from holdfast.core.replay import DEFERRED
 from holdfast.engine.carry import CARRY_OUT
@@ -21,7 +21,7 @@ from holdfast.engine.documents import past_key, run_key
 from holdfast.engine.duties import next_wake
 from holdfast.engine.effects import Deliver, Dispatch, Effect, Sweep, Tell
 from holdfast.engine.ending import end_run
-from holdfast.engine.head import MAX_HEAD_BYTES, Head, Parent, Request
+from holdfast.engine.head import MAX_HEAD_BYTES, Head, Parent, Request, no_run
 from holdfast.engine.index import IndexEntry
 from holdfast.engine.journal import Journal
 from holdfast.engine.outbox import Outgoing, OutgoingKind
@@ -34,7 +34,6 @@ from holdfast.ports import ABSENT, Write
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from holdfast.core.activities import ActivityOptions
     from holdfast.core.definitions import WorkflowDefinition
     from holdfast.engine.items import Item
     from holdfast.engine.pending import PendingActivity
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run"]
 
-_IN_HEAD = frozenset({EventType.WORKFLOW_STARTED, *OUTCOMES})
+_RUNNING = RunStatus.RUNNING  # looking a member up is slow, and this one is needed at each step
 _HANDED_OVER = frozenset({EventType.SIGNAL_RECEIVED, EventType.UPDATE_ACCEPTED, EventType.CANCEL_REQUESTED})
 
 
@@ -51,11 +50,14 @@ class Run:
     """The newest run of a workflow id.
 
     Attributes:
-        head: What is stored of it besides its history; None where the id has no run (yet).
+        key: Where the head is kept.
+        head: What is stored of it besides its history; that of `no_run` where the id has none.
         journal: Its history.
         instance: Its code in memory; None while it is stalled or has ended.
         stall: Why it cannot go on; None while it can.
         pending: Activities that it waits for.
+        pending_told: There is, or was, more to tell of one of them than that its first attempt is on.
+        has_deadlines: One of them has, or had, a limit for all its attempts together.
         outbox: Effects on other runs that are not known to be durable there.
         seen: The ids of what it was told.
         deferred: Inputs that are recorded but not applied, with their numbers.
@@ -65,6 +67,7 @@ class Run:
         cancel_requested: It was told to cancel, or to end for its time-out.
         timed_out: It was told to end for its time-out.
         expected: The version of the head in the store.
+        indexed: What the index was last told of it.
         inbox: What has come for it and is not applied.
         applied: What was applied since the last commit, with the answers that its callers get after it.
         effects: What is to be done after the commit.
@@ -74,20 +77,23 @@ class Run:
     """
 
     __slots__ = (
-        "_begun", "_early", "_outgoing", "applied", "cancel_requested", "changed", "children", "deferred", "effects", "expected",
-        "head", "inbox", "instance", "journal", "open_updates", "outbox", "pending", "replies", "seen", "slot",
-        "stall", "timed_out", "wake", "workflow_id", "world",
+        "_begun", "_early", "_outgoing", "applied", "cancel_requested", "changed", "children", "deferred", "effects",
+        "expected", "has_deadlines", "head", "inbox", "indexed", "instance", "journal", "key", "open_updates", "outbox", "pending",
+        "pending_told", "replies", "seen", "slot", "stall", "timed_out", "wake", "workflow_id", "world",
     )  # fmt: skip
 
     def __init__(self, workflow_id: str, world: World) -> None:
         """Make a place for the runs of an id, without one."""
         self.workflow_id = workflow_id
         self.world = world
-        self.head: Head | None = None
+        self.key = run_key(workflow_id)
+        self.head = no_run(workflow_id)
         self.journal = Journal("")
         self.instance: Instance | None = None
         self.stall: FailureInfo | None = None
         self.pending: dict[str, PendingActivity] = {}
+        self.pending_told = False
+        self.has_deadlines = False
         self.outbox: dict[tuple[str, int], Outgoing] = {}
         self.seen = Seen()
         self.deferred: list[tuple[int, Event]] = []
@@ -97,6 +103,7 @@ class Run:
         self.cancel_requested = False
         self.timed_out = False
         self.expected: str | Expectation = ABSENT
+        self.indexed: IndexEntry | None = None
         self.inbox: list[Item] = []
         self.applied: list[tuple[Item, object]] = []
         self.effects: list[Effect] = []
@@ -112,38 +119,31 @@ class Run:
     @property
     def exists(self) -> bool:
         """Whether the id has a run, open or finished."""
-        return self.head is not None and self.head.status is not RunStatus.PURGED
+        return self.head.status is not RunStatus.PURGED
 
     @property
     def is_open(self) -> bool:
         """Whether that run can still go on."""
-        return self.head is not None and self.head.status.is_open
+        return self.head.status in OPEN
 
     @property
     def status(self) -> RunStatus:
         """The run's status, a stall included."""
-        assert self.head is not None  # noqa: S101 - asked of runs only
         return RunStatus.STALLED if self.stall is not None and self.is_open else self.head.status
-
-    @property
-    def live(self) -> Head:
-        """The head, where there is known to be one."""
-        assert self.head is not None  # noqa: S101 - callers have checked
-        return self.head
 
     @property
     def has_work(self) -> bool:
         """Whether the run has to be in memory for something to go on."""
         if self.outbox:
             return True
-        if self.live.status is RunStatus.RUNNING:
+        if self.head.status is _RUNNING:
             return bool(self.pending or self.deferred)
-        return self.live.status is RunStatus.PURGED and self.names_documents
+        return self.head.status is RunStatus.PURGED and self.names_documents
 
     @property
     def names_documents(self) -> bool:
         """Whether there are documents besides the head."""
-        return bool(self.journal.pages or self.journal.blobs or self.live.previous or self.seen)
+        return bool(self.journal.pages or self.journal.blobs or self.head.previous or self.seen)
 
     def instant(self, now: int) -> int:
         """Give the time of an event: now, but never before the last one."""
@@ -167,7 +167,7 @@ class Run:
         previous = ""
         now = self.instant(now)
         if self.exists:
-            previous = self.live.run_id
+            previous = self.head.run_id
             self._archive(now)
         self.head = Head(
             self.workflow_id,
@@ -187,7 +187,8 @@ class Run:
         self.journal = Journal(run_id, keep=self.world.verify)
         self._forget_run()
         self.new_instance(definition)
-        self.tell("on_workflow_start", lambda: decode_json(raw))
+        if self.world.hooked:
+            self.tell("on_workflow_start", decode_json(raw))
         details = {"attributes": attributes} if attributes else None
         started = Event(EventType.WORKFLOW_STARTED, now, name=definition.name, value=raw, details=details)
         if self._begun:
@@ -211,7 +212,8 @@ class Run:
         self.instance = instance
         for command_id, waiting in instance.waiting.items():
             if command_id in self.pending:
-                self.pending[command_id].options = waiting.command.options
+                self.pending[command_id].options = options = waiting.command.options
+                self.has_deadlines = self.has_deadlines or options.schedule_to_close_ms is not None
 
     def _forget_run(self) -> None:
         """Drop what belongs to one run only, before the next one of the id begins."""
@@ -221,7 +223,7 @@ class Run:
     def bury(self) -> None:
         """Turn a run that has ended into a tombstone, which still names the documents to be deleted."""
         self.head = replace(
-            self.live, status=RunStatus.PURGED, input=b"null", input_blob="", value=b"", value_blob="", attributes={}, _constant=b""
+            self.head, status=RunStatus.PURGED, input=b"null", input_blob="", value=b"", value_blob="", attributes={}, _constant=b""
         )
         self.journal.tail.clear()
         self.effects.append(Sweep())
@@ -229,14 +231,14 @@ class Run:
 
     def forget_documents(self) -> None:
         """Let a tombstone forget the documents that it named: they are deleted."""
-        self.head = replace(self.live, previous="", _constant=b"")
-        self.journal = Journal(self.live.run_id)
+        self.head = replace(self.head, previous="", _constant=b"")
+        self.journal = Journal(self.head.run_id)
         self.seen = Seen()
         self.changed = True
 
     def new_instance(self, definition: WorkflowDefinition) -> Instance:
         """Put fresh code of the run into memory."""
-        info = RunInfo(self.workflow_id, self.live.run_id, self.live.seed)
+        info = RunInfo(self.workflow_id, self.head.run_id, self.head.seed)
         self.instance = Instance(definition, info, self.world.host)
         return self.instance
 
@@ -255,7 +257,7 @@ class Run:
     def _archive(self, now: int) -> None:
         """Turn the head of a run that has ended into that of a past run."""
         self._early += self.journal.take_writes()
-        head = self.live
+        head = self.head
         head.updated = now
         value = head.encode(self.journal, {})
         self._early += self.journal.take_writes()
@@ -274,8 +276,9 @@ class Run:
         details: dict[str, Any] | None = None,
     ) -> None:
         """Apply an input, or record it as deferred while the run is paused or stalled."""
-        event = Event(kind, self.instant(now), id, name, value, details)
-        if self.instance is None or self.deferred or self.live.status is not RunStatus.RUNNING:
+        at = self.journal.last_at
+        event = Event(kind, now if now > at else at, id, name, value, details)
+        if self.instance is None or self.deferred or self.head.status is not _RUNNING:
             self._defer(event)
         else:
             self._apply(event)
@@ -286,27 +289,27 @@ class Run:
             self._defer(event)
         else:
             self.record(event)
-            self._record_commands(commands, event.at)
+            self._record_commands(commands)
 
     @property
     def can_catch_up(self) -> bool:
         """Whether there are deferred inputs, and nothing that keeps them from being applied."""
-        return bool(self.deferred) and self.instance is not None and self.live.status is RunStatus.RUNNING
+        return bool(self.deferred) and self.instance is not None and self.head.status is RunStatus.RUNNING
 
     def catch_up(self, now: int) -> None:
         """Apply what came while the run could not go on, in the order it came."""
-        run_id = self.live.run_id
+        run_id = self.head.run_id
         while self.can_catch_up:
             seq, event = self.deferred[0]
-            event = event._replace(at=self.instant(now))
+            event = replace(event, at=self.instant(now))
             commands = self._activate(event)
             if commands is None:
                 return
             later = self.deferred[1:]
             self.deferred = later
             self.record(Event(EventType.EVENT_APPLIED, event.at, details={"seq": seq}))
-            self._record_commands(commands, event.at)
-            if self.live.run_id != run_id:
+            self._record_commands(commands)
+            if self.head.run_id != run_id:
                 self._hand_over([event for _, event in later])
                 return
 
@@ -331,46 +334,44 @@ class Run:
                 return None
         return commands
 
-    def record(self, event: Event, options: ActivityOptions | None = None) -> int:
+    def record(self, event: Event) -> int:
         """Write an event into the history, and keep track of what it means."""
         self.changed = True
         track = TRACK.get(event.type)
         if track is not None:
-            track(self, event, options)
-        return self.journal.append(event, value_in_head=event.type in _IN_HEAD)
+            track(self, event)
+        return self.journal.append(event)
 
-    def _record_commands(self, commands: list[Command], at: int) -> None:
-        for kind, command_id, name, value, details, options in commands:
-            event = Event(kind, at, command_id, name, value, details)
-            self.record(event, options)
-            carry_out = CARRY_OUT.get(kind)
+    def _record_commands(self, commands: list[Command]) -> None:
+        for command in commands:
+            self.record(command)
+            carry_out = CARRY_OUT.get(command.type)
             if carry_out is not None:
-                carry_out(self, event)
-            elif kind in OUTCOMES:
-                end_run(self, kind, at, value)
+                carry_out(self, command)
+            elif command.type in OUTCOMES:
+                end_run(self, command.type, command.at, command.value)
 
     def _defer(self, event: Event) -> None:
         details = {**(event.details or {}), DEFERRED: True}
-        self.deferred.append((self.record(event._replace(details=details)), event))
+        self.deferred.append((self.record(replace(event, details=details)), event))
 
     # What it wants done.
 
     def dispatch(self, pending: PendingActivity) -> None:
         """Run the attempt that is on, or leave it visibly waiting where nobody here knows the activity."""
-        parked = self.world.host.registry.activity(pending.name) is None
-        if parked:
-            self.world.host.logger.warning(
-                "workflow %r waits: activity %r is not registered here", self.workflow_id, pending.name
-            )
-        else:
+        host = self.world.host
+        if host.registry.activity(pending.name) is not None:
             self.effects.append(Dispatch(pending))
-        self.changed = self.changed or parked is not pending.parked
-        pending.parked = parked
+            if pending.parked:
+                pending.parked, self.changed = False, True
+        elif not pending.parked:
+            host.logger.warning("workflow %r waits: activity %r is not registered here", self.workflow_id, pending.name)
+            pending.parked = self.pending_told = self.changed = True
 
     def send(self, kind: OutgoingKind, target: str, command_id: str) -> None:
         """Put an effect on another run into the outbox."""
         self._outgoing += 1
-        entry = Outgoing(self.live.run_id, self._outgoing, kind, target, command_id)
+        entry = Outgoing(self.head.run_id, self._outgoing, kind, target, command_id)
         self.outbox[entry.run_id, entry.number] = entry
         self.effects.append(Deliver(entry))
         self.changed = True
@@ -380,10 +381,9 @@ class Run:
         if self.outbox.pop((entry.run_id, entry.number), None) is not None:
             self.changed = True
 
-    def tell(self, hook: str, payload: Any) -> None:  # noqa: ANN401 - a function that makes any value
-        """Let the hooks know, if there are any; the payload is made only then."""
-        if self.world.hooked:
-            self.effects.append(Tell(hook, payload()))
+    def tell(self, hook: str, payload: Any) -> None:  # noqa: ANN401 - any value
+        """Let the hooks know, after the commit."""
+        self.effects.append(Tell(hook, payload))
 
     # What it has to write.
 
@@ -391,24 +391,41 @@ class Run:
         """Gather the documents of the next commit.
 
         Raises:
-            HoldfastError: The head has grown over its limit.
+            StoreError: The head has grown over its limit.
         """
-        value = self._encode_head(now)
+        head, journal = self.head, self.journal
+        head.revision += 1
+        head.write_id = self.world.next_write_id()
+        head.updated = self.instant(now)
+        value = head.encode(journal, self._more(with_failures=True))
+        if len(value) > MAX_HEAD_BYTES:
+            value = head.encode(journal, self._more(with_failures=False))
         if len(value) > MAX_HEAD_BYTES:
             message = f"the head of workflow {self.workflow_id!r} is {len(value):,} bytes; the limit is {MAX_HEAD_BYTES:,}"
-            raise HoldfastError(message)
-        early = [*self._early, *self.journal.take_writes(), *self.seen.take_writes()]
-        self._early = []
+            raise StoreError(message)
+        early = self._early
+        if journal.writes:
+            early = [*early, *journal.take_writes()]
+        if self.seen.writes:
+            early = [*early, *self.seen.take_writes()]
+        if early:
+            self._early = []
         self._begun = self.changed = False
-        write = Write(run_key(self.workflow_id), value, self.expected)
-        return Change(self, self.live.write_id, early, write, self.entry(len(value)))
+        return Change(self, head.write_id, early, Write(self.key, value, self.expected), self._new_entry(len(value)))
 
-    def entry(self, size: int) -> IndexEntry:
-        """Give what the index is to say of the run, and the size of its head."""
-        head, work = self.live, self.has_work
+    def _new_entry(self, size: int) -> IndexEntry | None:
+        """Give what the index is to say of the run; None where that is what it says."""
+        known, head, work = self.indexed, self.head, self.has_work
         due = 0 if work else next_wake(self)
-        size_kib = -(-size // 1024)
-        return IndexEntry(
+        same = known is not None and known.work is work and known.due == due and known.status is head.status
+        if known is not None and same and known.run_id is head.run_id and known.attributes == (head.attributes or None):
+            return None
+        return self.entry(size, due=due)
+
+    def entry(self, size: int, *, due: int) -> IndexEntry:
+        """Give what the index says of the run."""
+        head, size_kib = self.head, -(-size // 1024)
+        self.indexed = IndexEntry(
             self.workflow_id,
             head.run_id,
             head.workflow,
@@ -416,27 +433,18 @@ class Run:
             head.created,
             head.finished,
             due,
-            work,
+            self.has_work,
             size_kib,
             head.attributes or None,
         )
-
-    def _encode_head(self, now: int) -> bytes:
-        head = self.live
-        head.revision += 1
-        head.write_id = self.world.next_write_id()
-        head.updated = self.instant(now)
-        value = head.encode(self.journal, self._more(with_failures=True))
-        if len(value) > MAX_HEAD_BYTES:
-            value = head.encode(self.journal, self._more(with_failures=False))
-        return value
+        return self.indexed
 
     def _more(self, *, with_failures: bool) -> dict[str, Any]:
         """Give what the head keeps besides; most runs have none of it most of the time."""
         more: dict[str, Any] = {}
-        marked = {p.id: p.to_json(with_failure=with_failures) for p in self.pending.values() if not p.is_plain}
-        if marked:
-            more["pending"] = marked
+        if self.pending_told:
+            told = [pending for pending in self.pending.values() if not pending.is_plain]
+            more["pending"] = {pending.id: pending.to_json(with_failure=with_failures) for pending in told}
         if self.outbox:
             more["outbox"] = [entry.to_json() for entry in self.outbox.values()]
         if self._outgoing:

@@ -44,6 +44,9 @@ __all__ = ["Runtime"]
 
 _TURNS_PER_TICK: Final = 500
 
+# Looking a member of an enumeration up is slow, and these are needed at each step.
+_IDLE, _DIRTY, _BUSY, _RUNNING = Slot.IDLE, Slot.DIRTY, Slot.BUSY, RunStatus.RUNNING
+
 
 class Runtime:
     """Runs in memory, and their turns.
@@ -107,7 +110,7 @@ class Runtime:
                 self._read(run)
             return
         run.inbox.append(item)
-        if run.slot is Slot.IDLE:
+        if run.slot is _IDLE:
             self._mark(run)
 
     async def ask(self, workflow_id: str, item: Item) -> Any:  # noqa: ANN401 - each item has its own answer
@@ -139,7 +142,7 @@ class Runtime:
     # Turns.
 
     def _mark(self, run: Run) -> None:
-        run.slot = Slot.DIRTY
+        run.slot = _DIRTY
         self._dirty.append(run)
         if not self._tick_due:
             self._tick_due = True
@@ -148,13 +151,14 @@ class Runtime:
     def _tick(self) -> None:
         """Give the runs that have something in their inbox their turn; a long queue lets others in between."""
         self._tick_due = False
-        now = self.world.clock.now()
+        now, watchdog = self.world.clock.now(), self.watchdog
         turns, self._dirty = self._dirty[:_TURNS_PER_TICK], self._dirty[_TURNS_PER_TICK:]
         for run in turns:
             if self.fenced_by is None:
-                self.watchdog.turn(run.workflow_id)
+                watchdog.turns += 1
+                watchdog.whose = run.workflow_id
                 self._turn(run, now)
-        self.watchdog.rest()
+        watchdog.whose = ""
         if self._dirty and not self._tick_due:
             self._tick_due = True
             self._loop.call_soon(self._tick)
@@ -182,22 +186,23 @@ class Runtime:
         except StoreError as error:
             self._refuse_run(run, error)
             return
-        run.slot = Slot.BUSY
+        run.slot = _BUSY
         self.committer.add(change)
 
     def _settle(self, run: Run) -> None:
         """All that the run has done is durable: answer, carry out, and see what is next."""
-        run.slot = Slot.IDLE
+        run.slot = _IDLE
         applied, run.applied = run.applied, []
         effects, run.effects = run.effects, []
         for effect in effects:
             PERFORM[type(effect)](self, run, effect)
         for item, answer in applied:
-            item.accept(answer)
-        if run.head is None:
+            if item.answer is not None:
+                item.accept(answer)
+        if run.head.status is not _RUNNING and not run.is_open and not run.has_work:
             self._drop(run)
             return
-        if run.can_catch_up:
+        if run.deferred and run.can_catch_up:
             run.inbox.append(CatchUp())
         due = next_wake(run)
         if due and (not run.wake or due < run.wake):
@@ -205,8 +210,6 @@ class Runtime:
             self.alarm.set(due, run.workflow_id)
         if run.inbox:
             self._mark(run)
-        elif not run.is_open and not run.has_work:
-            self._drop(run)
 
     def _drop(self, run: Run) -> None:
         """Forget a run that has nothing left to do; what came for it meanwhile begins again from the store."""
@@ -225,7 +228,7 @@ class Runtime:
         says that the run may have work, which makes a recovery look at it; the truth follows with a later record.
         """
         entry = change.entry
-        if not entry.differs(self.index.get(entry.id)):
+        if entry is None:
             return None
         return (entry if self.atomic or entry.work else entry.marked()).to_json()
 
@@ -236,19 +239,22 @@ class Runtime:
 
     def durable(self, change: Change, version: str) -> None:
         """A run's change is written."""
-        run = change.run
+        run, entry = change.run, change.entry
         run.expected = version
-        if change.entry.differs(self.index.get(run.workflow_id)):
-            self.index.put(change.entry)
-            if not self.atomic and not change.entry.work:
-                self._late[run.workflow_id] = change.entry
-        self.index.overlay(run.workflow_id, RunStatus.STALLED if run.stall is not None and run.is_open else None)
-        for watcher in self.watchers.get(run.workflow_id, ()):
-            watcher.set()
-        if self.live.get(run.workflow_id) is run:
-            self.live[run.workflow_id] = self.live.pop(run.workflow_id)
+        if entry is not None:
+            self.index.put(entry)
+            if not self.atomic and not entry.work:
+                self._late[run.workflow_id] = entry
+        if run.stall is not None or self.index.has_overlay:
+            self.index.overlay(run.workflow_id, RunStatus.STALLED if run.stall is not None and run.is_open else None)
+        if self.watchers:
+            for watcher in self.watchers.get(run.workflow_id, ()):
+                watcher.set()
+        live = self.live
+        if live.get(run.workflow_id) is run:
+            live[run.workflow_id] = live.pop(run.workflow_id)
             self._settle(run)
-            if len(self.live) > self._max_cached:
+            if len(live) > self._max_cached:
                 self._loop.call_soon(self.evict)
 
     def lost(self, change: Change) -> None:
@@ -276,24 +282,27 @@ class Runtime:
             for item in [*(item for item, _ in run.applied), *run.inbox]:
                 item.refuse(error)
             for pending in run.pending.values():
-                self.attempts.abandon(run.live.run_id, pending.id)
+                self.attempts.abandon(run.head.run_id, pending.id)
             run.leave_memory()
         self.live.clear()
-        for future in [*(f for several in self.outcomes.values() for f in several), *(f for several in self.replies.values() for f in several)]:
-            if not future.done():
-                future.set_exception(error)
+        for waiting in (*self.outcomes.values(), *self.replies.values()):
+            for future in waiting:
+                if not future.done():
+                    future.set_exception(error)
 
     def _refuse_run(self, run: Run, error: StoreError) -> None:
         """Stall a run whose change cannot be stored: what is stored of it stays, and no other run is disturbed."""
         for item, _ in run.applied:
             item.refuse(error)
         run.applied = []
-        if run.live.revision > 1:
+        if run.head.revision > 1:
             self._refused[run.workflow_id] = FailureInfo("StoreError", f"its change cannot be stored: {error}")
         self._start_over(run)
 
     def _start_over(self, run: Run) -> None:
         """Read a run again, and apply to it all that was not committed."""
+        for item, _ in run.applied:
+            item.take_back(run)
         again = Run(run.workflow_id, self.world)
         again.inbox = [item for item, _ in run.applied if not isinstance(item, Recover)] + run.inbox
         self.live[run.workflow_id] = again
@@ -329,8 +338,9 @@ class Runtime:
                 self.found_corrupt(run, CorruptDocumentError(f"run {run.workflow_id!r} is not in a form known here: {error!r}"))
                 return
             run.expected = stored.version
-            if self.index.get(run.workflow_id) is None:
-                self.index.put(run.entry(0))
+            run.indexed = self.index.get(run.workflow_id)
+            if run.indexed is None:
+                self.index.put(run.entry(0, due=next_wake(run)))
             refusal = self._refused.get(run.workflow_id)
             if refusal is not None:
                 run.stall_for(refusal)
@@ -365,7 +375,7 @@ class Runtime:
         """Let runs that nothing happens to leave memory until there is room again, least recently used first."""
         excess = len(self.live) - self._max_cached
         for run in list(self.live.values())[: 2 * excess] if excess > 0 else ():
-            if run.slot is Slot.IDLE and not run.inbox and not run.changed:
+            if run.slot is _IDLE and not run.inbox and not run.changed:
                 del self.live[run.workflow_id]
                 run.leave_memory()
                 excess -= 1
@@ -375,7 +385,7 @@ class Runtime:
     def reload(self, workflow_id: str) -> None:
         """Read a stalled run again, in case its code fits now."""
         run = self.live.get(workflow_id)
-        if run is not None and run.stall is not None and run.slot is Slot.IDLE:
+        if run is not None and run.stall is not None and run.slot is _IDLE:
             self._refused.pop(workflow_id, None)
             self._start_over(run)
 

@@ -23,16 +23,19 @@ class Seen:
 
     The window is 10,000 ids and 24 hours; past either an id is forgotten with the list that it stands in.
     It goes over to the next run of the same workflow id.
+
+    Attributes:
+        writes: Sealed lists that are to be stored or deleted.
     """
 
-    __slots__ = ("_recent", "_sealed", "_sealed_ids", "_writes")
+    __slots__ = ("_recent", "_sealed", "_sealed_ids", "writes")
 
     def __init__(self) -> None:
         """Begin with nothing seen."""
         self._recent: dict[str, int] = {}
         self._sealed: list[tuple[str, int]] = []
         self._sealed_ids: dict[str, set[str]] = {}
-        self._writes: list[Write] = []
+        self.writes: list[Write] = []
 
     def __contains__(self, message_id: str) -> bool:
         """Whether an id is in the window."""
@@ -63,7 +66,7 @@ class Seen:
             del self._recent[message_id]
         self._sealed.append((key, newest_at))
         self._sealed_ids[key] = set(oldest)
-        self._writes.append(Write(key, seal_object({"ids": oldest}), ABSENT))
+        self.writes.append(Write(key, seal_object({"ids": oldest}), ABSENT))
 
     def _forget(self, now: int) -> None:
         while self._sealed:
@@ -72,11 +75,11 @@ class Seen:
                 return
             del self._sealed[0]
             del self._sealed_ids[key]
-            self._writes.append(Write(key, None, ANY))
+            self.writes.append(Write(key, None, ANY))
 
     def take_writes(self) -> list[Write]:
         """Give the sealed lists that are to be stored or deleted with the head, and forget them."""
-        writes, self._writes = self._writes, []
+        writes, self.writes = self.writes, []
         return writes
 
     def to_json(self) -> dict[str, Any]:

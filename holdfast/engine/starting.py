@@ -69,7 +69,7 @@ class Start(Item):
                 self._make_room(run, now)
             elif not self.reuse:
                 message = f"workflow {run.workflow_id!r} was started before: it is {run.status}, and reuse is off"
-                raise WorkflowAlreadyStartedError(message, workflow_id=run.workflow_id, run_id=run.live.run_id)
+                raise WorkflowAlreadyStartedError(message, workflow_id=run.workflow_id, run_id=run.head.run_id)
         now = run.instant(now)
         run.begin(
             self.definition,
@@ -83,7 +83,7 @@ class Start(Item):
         return Started(run.workflow_id, self.run_id, created=True)
 
     def _known(self, run: Run) -> Started | None:
-        head = run.live
+        head = run.head
         if self.request is not None and head.request is not None and head.request.id == self.request.id:
             if head.request.digest != self.request.digest:
                 message = f"request {self.request.id!r} was used before, for another request"
@@ -98,7 +98,7 @@ class Start(Item):
     def _make_room(self, run: Run, now: int) -> None:
         if self.on_conflict != "terminate_existing":
             message = f"workflow {run.workflow_id!r} is already started: it is {run.status}"
-            raise WorkflowAlreadyStartedError(message, workflow_id=run.workflow_id, run_id=run.live.run_id)
+            raise WorkflowAlreadyStartedError(message, workflow_id=run.workflow_id, run_id=run.head.run_id)
         failure = FailureInfo("WorkflowTerminatedError", "replaced by a new run of the same id")
         terminate(run, EventType.WORKFLOW_TERMINATED, now, failure)
 
@@ -121,10 +121,10 @@ class Rerun(Item):
     def apply(self, run: Run, now: int) -> Started:
         """Begin the new run where the prefix ends: what had no answer there is asked for again."""
         require_run(run)
-        if run.is_open or run.live.run_id != self.of_run:
+        if run.is_open or run.head.run_id != self.of_run:
             message = f"workflow {run.workflow_id!r} is {run.status}: it has to end before it can be rerun"
             raise WorkflowOpenError(message)
-        old = run.live
+        old = run.head
         allowed = old.deadline - old.created if old.deadline else 0
         head = replace(
             old,

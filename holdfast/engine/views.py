@@ -202,7 +202,7 @@ def waiting_for(run: Run) -> list[str]:
     words = [PendingView.of(pending).words() for pending in run.pending.values()]
     if run.stall is not None:
         return [f"code that fits its history ({run.stall.message})", *words]
-    if run.live.status is RunStatus.PAUSED:
+    if run.head.status is RunStatus.PAUSED:
         words.insert(0, "a resume")
     if run.instance is not None:
         words += run.instance.waits_for()

@@ -1,0 +1,54 @@
+"""Async generators of workflow code: held by their run, never left to another loop.
+
+Python hands each async generator, when it is first iterated, to a hook of the running thread, and asyncio's own hook
+would let the engine's loop finish it: its ``finally`` blocks would run outside of the run. The hook here hands it to
+the run whose loop is running, and to asyncio's hook where that is no run's.
+"""
+
+from __future__ import annotations
+
+import sys
+from asyncio.events import _get_running_loop
+from typing import TYPE_CHECKING, Any
+
+from holdfast.core.loop import WorkflowLoop
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    Hook = Callable[[AsyncGenerator[Any, Any]], object] | None
+
+__all__ = ["hold_generators"]
+
+
+class _FirstIteration:
+    """The hook for generators that begin."""
+
+    __slots__ = ("_otherwise",)
+
+    def __init__(self, otherwise: Hook) -> None:
+        self._otherwise = otherwise
+
+    def __call__(self, generator: AsyncGenerator[Any, Any]) -> None:
+        loop = _get_running_loop()
+        if isinstance(loop, WorkflowLoop):
+            loop.hold_generator(generator)
+        elif self._otherwise is not None:
+            self._otherwise(generator)
+
+
+def hold_generators() -> Callable[[], None] | None:
+    """Set the hook in this thread.
+
+    Returns:
+        What undoes it; None where it was set before, and stays.
+    """
+    firstiter, finalizer = sys.get_asyncgen_hooks()
+    if type(firstiter) is _FirstIteration:
+        return None
+    sys.set_asyncgen_hooks(firstiter=_FirstIteration(firstiter))
+
+    def undo() -> None:
+        sys.set_asyncgen_hooks(firstiter=firstiter, finalizer=finalizer)
+
+    return undo
