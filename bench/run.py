@@ -78,7 +78,7 @@ def main() -> None:
     if options.runs > 1:
         row["runs"], row["steps_per_s_range"] = options.runs, [rows[0]["steps_per_s"], rows[-1]["steps_per_s"]]
     row["holdfast"] = importlib.metadata.version("holdfast")
-    print(json.dumps(row))  # noqa: T201 - the result
+    print(json.dumps(row))
 
 
 if __name__ == "__main__":

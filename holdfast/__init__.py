@@ -4,8 +4,32 @@ from holdfast.core.activities import ActivityContext
 from holdfast.core.children import ChildHandle
 from holdfast.core.context import CancelToken, SignalChannel, WorkflowContext
 from holdfast.core.definitions import activity, workflow
-from holdfast.core.errors import *  # noqa: F403 - every error is public, and listed in that module's __all__
-from holdfast.core.errors import __all__ as _errors
+from holdfast.core.errors import (
+    ActivityError,
+    ChildWorkflowError,
+    CorruptDocumentError,
+    FencedError,
+    HoldfastError,
+    InvalidIdError,
+    NondeterminismError,
+    NonRetryableError,
+    PayloadError,
+    QueryError,
+    RequestConflictError,
+    StoreError,
+    StoreUnavailableError,
+    UnknownProviderError,
+    UnsupportedOperationError,
+    UpdateRejectedError,
+    WorkflowAlreadyStartedError,
+    WorkflowCanceledError,
+    WorkflowFailedError,
+    WorkflowFinishedError,
+    WorkflowNotFoundError,
+    WorkflowOpenError,
+    WorkflowTerminatedError,
+    WorkflowTimedOutError,
+)
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import EventType, RunStatus
 from holdfast.core.retry import RetryPolicy
@@ -16,7 +40,7 @@ from holdfast.engine.lifecycle import EngineOptions, EngineStats
 from holdfast.engine.thread import BlockingHandle, EngineThread
 from holdfast.engine.views import HistoryEvent, RunDescription, RunPage, RunSummary
 
-__all__ = [
+__all__ = [  # noqa: RUF022 - grouped by who needs them, not by letter
     # what workflow and activity functions are written with
     "ActivityContext",
     "CancelToken",
@@ -44,5 +68,28 @@ __all__ = [
     "RunStatus",
     "RunSummary",
     # errors
-    *_errors,
+    "ActivityError",
+    "ChildWorkflowError",
+    "CorruptDocumentError",
+    "FencedError",
+    "HoldfastError",
+    "InvalidIdError",
+    "NonRetryableError",
+    "NondeterminismError",
+    "PayloadError",
+    "QueryError",
+    "RequestConflictError",
+    "StoreError",
+    "StoreUnavailableError",
+    "UnknownProviderError",
+    "UnsupportedOperationError",
+    "UpdateRejectedError",
+    "WorkflowAlreadyStartedError",
+    "WorkflowCanceledError",
+    "WorkflowFailedError",
+    "WorkflowFinishedError",
+    "WorkflowNotFoundError",
+    "WorkflowOpenError",
+    "WorkflowTerminatedError",
+    "WorkflowTimedOutError",
 ]

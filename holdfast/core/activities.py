@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["ActivityContext", "ActivityOptions"]
 
 
+_DEFAULT_RETRY = RetryPolicy()
+
+
 @dataclass(frozen=True, slots=True)
 class ActivityOptions:
     """How one call of an activity is carried out.
@@ -25,7 +28,7 @@ class ActivityOptions:
         schedule_to_close_ms: The longest that the call may take with all its attempts; None for no limit.
     """
 
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = _DEFAULT_RETRY
     timeout_ms: int | None = None
     heartbeat_ms: int | None = None
     schedule_to_close_ms: int | None = None
@@ -61,9 +64,17 @@ class ActivityContext:
         last_heartbeat: What the attempt before this one told with its last recorded heartbeat, or None.
     """
 
-    __slots__ = ("_cancelled", "_heartbeat", "activity_id", "attempt", "idempotency_key", "last_heartbeat", "workflow_id")
+    __slots__ = (
+        "_cancelled",
+        "_heartbeat",
+        "activity_id",
+        "attempt",
+        "idempotency_key",
+        "last_heartbeat",
+        "workflow_id",
+    )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that there is to know of a call
         self,
         workflow_id: str,
         activity_id: str,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.core.codec import decode_json, encode
-from holdfast.core.errors import WorkflowNotFoundError
+from holdfast.core.definitions import WorkflowDefinition
 from holdfast.core.history import Command, EventType
 from holdfast.core.ids import check_id, child_run_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from holdfast.core.definitions import WorkflowFunction
     from holdfast.core.instance import Instance
 
@@ -74,7 +75,7 @@ def start_child(
 
     Raises:
         InvalidIdError: The id is not one.
-        PayloadError: The input does not fit the workflow.
+        PayloadError: The input is not JSON, or too large.
         ValueError: The policy is unknown.
     """
     name, decode = _target(run, workflow)
@@ -90,11 +91,11 @@ def start_child(
 
 
 def _target(run: Instance, workflow: WorkflowFunction | str) -> tuple[str, Callable[[bytes], Any]]:
-    """Find a workflow's name and how its result is read; a name that is not registered here is the engine's to judge."""
-    try:
-        definition = run.host.registry.workflow(workflow)
-    except WorkflowNotFoundError:
-        if not isinstance(workflow, str):
-            raise
+    """Find a workflow's name, and how its result is read; whether it can be run here is the engine's to judge."""
+    known = run.host.registry.find(workflow)
+    if known is not None:
+        return known.name, known.decode_result
+    if isinstance(workflow, str):
         return workflow, decode_json
+    definition = WorkflowDefinition.of(workflow)
     return definition.name, definition.decode_result

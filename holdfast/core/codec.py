@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -96,7 +96,7 @@ def _decoder_for(annotation: object, what: str) -> Decoder:
     if annotation in (Any, object, None, type(None), inspect.Parameter.empty):
         return decode_json
     try:
-        adapter = TypeAdapter(annotation)
+        adapter: TypeAdapter[Any] = TypeAdapter(cast("Any", annotation))
     except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
         message = f"{what} is annotated {annotation!r}, which cannot be decoded from JSON: {error}"
         raise TypeError(message) from error
@@ -128,4 +128,4 @@ def schema_for(annotation: object) -> dict[str, Any]:
     """Give the JSON Schema of a declared type; the schema of anything where nothing is declared."""
     if annotation in (Any, object, inspect.Parameter.empty):
         return {}
-    return TypeAdapter(annotation).json_schema()
+    return TypeAdapter(cast("Any", annotation)).json_schema()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
@@ -13,7 +12,6 @@ from holdfast.core.activities import ActivityOptions
 from holdfast.core.children import ChildHandle, ParentClose, start_child
 from holdfast.core.codec import Decoder, decode_json, decoder_for, encode
 from holdfast.core.completion import CompletionOrder
-from holdfast.core.definitions import workflow_name
 from holdfast.core.durations import Duration, milliseconds
 from holdfast.core.errors import PayloadError
 from holdfast.core.history import Command, EventType
@@ -21,7 +19,7 @@ from holdfast.core.ids import check_id
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Coroutine, MutableMapping
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 
     from holdfast.core.instance import Instance
     from holdfast.core.retry import RetryPolicy
@@ -115,7 +113,7 @@ class WorkflowContext:
         schedule_to_close: Duration | None = None,
         result_type: Any = None,
     ) -> Any: ...
-    async def execute_activity(
+    async def execute_activity(  # noqa: PLR0913 - each is a named option of the public call
         self,
         activity: Callable[..., Any] | str,
         input: object = None,
@@ -144,15 +142,15 @@ class WorkflowContext:
         run = self._run
         loop = run.loop
         if isinstance(activity, str):
-            name, options, decode = activity, _DEFAULT_OPTIONS, decode_json
+            name, options, decode, words = activity, _DEFAULT_OPTIONS, decode_json, f"input of activity {activity!r}"
         else:
-            definition = run.host.registry.activity_of(activity)
-            name, options, decode = definition.name, definition.options, definition.decode_result
+            known = run.host.registry.activity_of(activity)
+            name, options, decode, words = known.name, known.options, known.decode_result, known.input_words
         if result_type is not None:
             decode = decoder_for(result_type, f"result of activity {name!r}")
         if not (retry is None and timeout is None and heartbeat_timeout is None and schedule_to_close is None):
             options = options.override(retry, timeout, heartbeat_timeout, schedule_to_close)
-        raw = encode(input, f"input of activity {name!r}", limit=run.host.payload_limit)
+        raw = encode(input, words, limit=run.host.payload_limit)
         command = Command(_ACTIVITY_STARTED, loop.now_ms, loop.lineage().next_id(), name, raw, None, options)
         answer = run.expect(command, decode)
         try:

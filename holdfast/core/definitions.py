@@ -7,12 +7,14 @@ import types
 import typing
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from holdfast.core.activities import ActivityContext, ActivityOptions
 from holdfast.core.codec import Decoder, decoder_for, schema_for
-from holdfast.core.durations import Duration
-from holdfast.core.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from holdfast.core.durations import Duration
+    from holdfast.core.retry import RetryPolicy
 
 __all__ = [
     "ActivityDefinition",
@@ -161,6 +163,7 @@ class ActivityDefinition:
     context_parameter: str | None
     decode_input: Decoder
     decode_result: Decoder
+    input_words: str
     result_words: str
 
     @classmethod
@@ -193,6 +196,7 @@ class ActivityDefinition:
             contexts[0] if contexts else None,
             decoder_for(annotation, f"input of activity {name!r}"),
             decoder_for(result, f"result of activity {name!r}"),
+            f"input of activity {name!r}",
             f"result of activity {name!r}",
         )
 

@@ -37,18 +37,8 @@ class _FirstIteration:
             self._otherwise(generator)
 
 
-def hold_generators() -> Callable[[], None] | None:
-    """Set the hook in this thread.
-
-    Returns:
-        What undoes it; None where it was set before, and stays.
-    """
-    firstiter, finalizer = sys.get_asyncgen_hooks()
-    if type(firstiter) is _FirstIteration:
-        return None
-    sys.set_asyncgen_hooks(firstiter=_FirstIteration(firstiter))
-
-    def undo() -> None:
-        sys.set_asyncgen_hooks(firstiter=firstiter, finalizer=finalizer)
-
-    return undo
+def hold_generators() -> None:
+    """Set the hook in this thread, above the one that is there; it stays until the thread's loop puts back its own."""
+    firstiter, _ = sys.get_asyncgen_hooks()
+    if type(firstiter) is not _FirstIteration:
+        sys.set_asyncgen_hooks(firstiter=_FirstIteration(firstiter))

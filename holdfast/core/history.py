@@ -130,7 +130,9 @@ COMMANDS: Final = frozenset(
 
 @dataclass(slots=True)
 class Event:
-    """One entry of a history. Nothing changes it once it is made; it is not frozen, for that would make it slow to make.
+    """One entry of a history.
+
+    Nothing changes it once it is made; it is not frozen only because frozen ones are slow to make.
 
     Attributes:
         type: What happened.

@@ -7,7 +7,6 @@ of them wait, and returns what they asked for. It never raises, and it does the 
 from __future__ import annotations
 
 import contextvars
-import sys
 from asyncio import Future
 from asyncio.events import _get_running_loop, _set_running_loop  # how code is run under another loop
 from dataclasses import dataclass
@@ -128,11 +127,12 @@ class Instance:
 
     def __init__(self, definition: WorkflowDefinition, info: RunInfo, host: Host) -> None:
         """Make a run to which no event has been applied yet."""
+        hold_generators()
         self.definition = definition
         self.info = info
         self.host = host
         self._context = contextvars.Context()
-        self.loop = WorkflowLoop(self, info.seed, self._context)
+        self.loop = WorkflowLoop(self, info.seed, self._context)  # type: ignore[abstract]  # the rest of it is refused
         self.main: WorkflowTask | None = None
         self.replaying = False
         self.known_patches: frozenset[str] = frozenset()
@@ -166,15 +166,22 @@ class Instance:
             What workflow code asked for, in order; the last one is `outcome` if the run has ended. Where `fault` is
             set the event does not count as applied, and the instance is of no more use but to be closed.
         """
-        self._commands = commands = []
-        self.loop.now_ms = event.at
+        commands: list[Command] = []
+        self._commands = commands
+        loop = self.loop
+        loop.now_ms = event.at
+        outer = _get_running_loop()
+        _set_running_loop(loop)
         try:
-            self._inside(self._turn, event)
+            APPLY[event.type](self, event)
+            self._go_on()
         except DidNotYieldError as error:
             self.fault = str(error)
         except Exception as error:
             self.host.logger.exception("workflow %r could not be activated", self.info.workflow_id)
             self.fault = f"{type(error).__name__}: {error}"
+        finally:
+            _set_running_loop(outer)
         self._history_size += 1 + len(commands)
         return commands
 
@@ -254,7 +261,9 @@ class Instance:
         if len(self.waiting) >= MAX_OPEN_TO_OTHERS and command.type in _TO_OTHERS:
             open_ones = sum(waiting.command.type in _TO_OTHERS for waiting in self.waiting.values())
             if open_ones >= MAX_OPEN_TO_OTHERS:
-                message = f"{open_ones:,} child runs and signals have no answer yet: wait for some before asking for more"
+                message = (
+                    f"{open_ones:,} child runs and signals have no answer yet: wait for some before asking for more"
+                )
                 raise PayloadError(message, too_large=True)
         self.issue(command)
         future: Future[Any] = Future(loop=self.loop)
@@ -326,19 +335,16 @@ class Instance:
     # Inside an activation.
 
     def _inside(self, function: Callable[[T], R], argument: T) -> R:
-        """Call a function as the engine's side of this run: under its loop, with its generators held.
+        """Call a function as the engine's side of this run, under its loop.
 
         Tasks and callbacks bring contexts of their own; what calls workflow code directly goes through `_context`.
         """
-        held = hold_generators()
         outer = _get_running_loop()
         _set_running_loop(self.loop)
         try:
             return function(argument)
         finally:
             _set_running_loop(outer)
-            if held is not None:
-                held()
 
     def _read(self, function: Callable[[], R]) -> R:
         self._mode = _Mode.READING
@@ -347,8 +353,8 @@ class Instance:
         finally:
             self._mode = _ACTIVE
 
-    def _turn(self, event: Event) -> None:
-        APPLY[event.type](self, event)
+    def _go_on(self) -> None:
+        """Let the run's tasks go on until all of them wait, or the run has ended."""
         budget = self.host.max_callbacks
         while self.failure is None:
             try:
@@ -357,7 +363,8 @@ class Instance:
                 self.failure = error
             if not self._conditions or self._ended() or not self._meet_conditions():
                 break
-        if self._ended():
+        main = self.main
+        if self.failure is not None or self.next_input is not None or (main is not None and main.done()):
             self.outcome = outcome_of(self)
             self._commands.append(self.outcome)
 
@@ -386,4 +393,4 @@ class Instance:
         """Hold an async generator until the run leaves memory or the generator is done."""
         self._generators.append(generator)
         if len(self._generators) & 31 == 0:
-            self._generators = [held for held in self._generators if held.ag_frame is not None]
+            self._generators = [held for held in self._generators if held.ag_frame is not None]  # type: ignore[attr-defined]

@@ -77,7 +77,7 @@ class DurableTimer(_Callback):
 
     __slots__ = ("_owner", "_when", "due_ms", "id", "open")
 
-    def __init__(  # noqa: PLR0913 - a delayed call is all of these
+    def __init__(  # noqa: PLR0913, PLR0917 - a delayed call is all of these
         self,
         owner: LoopOwner,
         timer_id: str,
@@ -272,30 +272,23 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
 _AS_ACTIVITY = "move that into an activity and await ctx.execute_activity(...)"
 _ON_THREAD = "a plain def activity runs on a thread of its own: await ctx.execute_activity(...)"
-_REFUSED: dict[str, str] = {
-    **dict.fromkeys(("run_in_executor", "set_default_executor", "shutdown_default_executor"), _ON_THREAD),
-    **dict.fromkeys(
-        (
-            "getaddrinfo getnameinfo create_connection create_server create_unix_connection create_unix_server "
-            "create_datagram_endpoint start_tls sendfile connect_accepted_socket sock_recv sock_recv_into "
-            "sock_recvfrom sock_recvfrom_into sock_sendall sock_sendto sock_connect sock_accept sock_sendfile "
-            "add_reader remove_reader add_writer remove_writer connect_read_pipe connect_write_pipe "
-            "subprocess_exec subprocess_shell"
-        ).split(),
-        _AS_ACTIVITY,
+_REFUSED: dict[str, tuple[str, ...]] = {
+    _ON_THREAD: ("run_in_executor", "set_default_executor", "shutdown_default_executor"),
+    _AS_ACTIVITY: (
+        "getaddrinfo", "getnameinfo", "create_connection", "create_server", "create_unix_connection",
+        "create_unix_server", "create_datagram_endpoint", "start_tls", "sendfile", "connect_accepted_socket",
+        "sock_recv", "sock_recv_into", "sock_recvfrom", "sock_recvfrom_into", "sock_sendall", "sock_sendto",
+        "sock_connect", "sock_accept", "sock_sendfile", "add_reader", "remove_reader", "add_writer", "remove_writer",
+        "connect_read_pipe", "connect_write_pipe", "subprocess_exec", "subprocess_shell",
     ),
-    **dict.fromkeys(
-        ("add_signal_handler", "remove_signal_handler"), "to hear from outside, await ctx.receive_signal(...)"
+    "to hear from outside, await ctx.receive_signal(...)": (
+        "add_signal_handler", "remove_signal_handler", "call_soon_threadsafe",
     ),
-    "call_soon_threadsafe": "to hear from outside, await ctx.receive_signal(...)",
-    **dict.fromkeys(
-        ("run_forever", "run_until_complete", "stop", "close", "shutdown_asyncgens"),
-        "the engine runs the workflow; await what you need",
+    "the engine runs the workflow; await what you need": (
+        "run_forever", "run_until_complete", "stop", "close", "shutdown_asyncgens",
     ),
-    **dict.fromkeys(
-        ("set_task_factory", "set_exception_handler", "set_debug"), "the tasks of a run are the engine's own"
-    ),
-}
+    "the tasks of a run are the engine's own": ("set_task_factory", "set_exception_handler", "set_debug"),
+}  # fmt: skip
 
 
 def _refusal(name: str, instead: str) -> Callable[..., NoReturn]:
@@ -308,5 +301,6 @@ def _refusal(name: str, instead: str) -> Callable[..., NoReturn]:
     return refuse
 
 
-for _name, _instead in _REFUSED.items():
-    setattr(WorkflowLoop, _name, _refusal(_name, _instead))
+for _instead, _names in _REFUSED.items():
+    for _name in _names:
+        setattr(WorkflowLoop, _name, _refusal(_name, _instead))

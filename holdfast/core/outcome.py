@@ -41,7 +41,11 @@ def outcome_of(run: Instance) -> Command:
         return Command(EventType.WORKFLOW_FAILED, run.loop.now_ms, value=encode_failure(error))
     try:
         what = f"result of workflow {run.definition.name!r}"
-        return Command(EventType.WORKFLOW_COMPLETED, run.loop.now_ms, value=encode(main.result(), what, limit=run.host.payload_limit))
+        return Command(
+            EventType.WORKFLOW_COMPLETED,
+            run.loop.now_ms,
+            value=encode(main.result(), what, limit=run.host.payload_limit),
+        )
     except PayloadError as misfit:
         return Command(EventType.WORKFLOW_FAILED, run.loop.now_ms, value=encode_failure(misfit))
 

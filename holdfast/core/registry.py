@@ -58,16 +58,21 @@ class Registry:
         self._activities[definition.name] = definition
         self._by_function[definition.function] = definition
 
+    def find(self, target: WorkflowFunction | str, version: str | None = None) -> WorkflowDefinition | None:
+        """Look a workflow up by function or name: that version, or else the newest; None where there is none."""
+        name = target if isinstance(target, str) else workflow_name(target)
+        found = self._workflows.get((name, version)) if version is not None else None
+        return found or self._newest.get(name)
+
     def workflow(self, target: WorkflowFunction | str, version: str | None = None) -> WorkflowDefinition:
         """Look a workflow up by function or name: that version, or else the newest.
 
         Raises:
             WorkflowNotFoundError: None of that name is registered.
         """
-        name = target if isinstance(target, str) else workflow_name(target)
-        found = self._workflows.get((name, version)) if version is not None else None
-        found = found or self._newest.get(name)
+        found = self.find(target, version)
         if found is None:
+            name = target if isinstance(target, str) else workflow_name(target)
             message = f"no workflow {name!r} is registered here; known: {', '.join(sorted(self._newest)) or 'none'}"
             raise WorkflowNotFoundError(message)
         return found
@@ -78,12 +83,9 @@ class Registry:
 
     def activity_of(self, function: ActivityFunction) -> ActivityDefinition:
         """Look an activity up by its function, registered or not."""
-        return self._by_function.get(function) or ActivityDefinition.of(function)
+        known = self._by_function.get(function)
+        return known if known is not None else ActivityDefinition.of(function)
 
     def workflows(self) -> list[WorkflowDefinition]:
         """List every registered workflow and version, by name."""
         return sorted(self._workflows.values(), key=lambda known: (known.name, known.version))
-
-    def newest(self, name: str) -> bool:
-        """Say whether a workflow of that name is registered in any version."""
-        return name in self._newest

@@ -54,7 +54,8 @@ def _applied(history: Sequence[Event], position: int) -> Event | None:
     """Say what was applied to the instance where this entry stands; None for what was only noted."""
     event = history[position]
     if event.type is EventType.EVENT_APPLIED and event.details is not None:
-        return replace(history[event.details["seq"] - 1], at=event.at)
+        seq: int = event.details["seq"]
+        return replace(history[seq - 1], at=event.at)
     if event.type not in INPUTS or (event.details and event.details.get(DEFERRED)):
         return None
     return event

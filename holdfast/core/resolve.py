@@ -62,9 +62,7 @@ def _fail_activity(run: Instance, event: Event) -> None:
     cause = FailureInfo.from_json(decode_json(event.value))
     attempt = (event.details or {}).get("attempt", 1)
     message = f"activity {event.name!r} failed: {cause.message or cause.type}"
-    _reject(
-        run, event, ActivityError(message, activity=event.name, activity_id=event.id, attempt=attempt, cause=cause)
-    )
+    _reject(run, event, ActivityError(message, activity=event.name, activity_id=event.id, attempt=attempt, cause=cause))
 
 
 def _fail_child(run: Instance, event: Event) -> None:

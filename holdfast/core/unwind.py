@@ -50,14 +50,14 @@ def unwind(
 
 def _end_task(loop: WorkflowLoop, task: WorkflowTask) -> bool:
     coroutine: Coroutine[Any, Any, Any] = task.get_coro()  # type: ignore[assignment]  # our tasks are made of nothing else
-    asyncio.tasks._enter_task(loop, task)  # type: ignore[attr-defined]  # noqa: SLF001 - its finally blocks may ask for the current task
+    asyncio.tasks._enter_task(loop, task)  # noqa: SLF001 - its finally blocks may ask for the current task
     try:
         for _ in range(_MAX_AWAITS):
             coroutine.throw(Unwind())
     except BaseException:  # noqa: BLE001 - whatever it ends with, it has ended
         return True
     finally:
-        asyncio.tasks._leave_task(loop, task)  # type: ignore[attr-defined]  # noqa: SLF001
+        asyncio.tasks._leave_task(loop, task)  # noqa: SLF001
     return False
 
 

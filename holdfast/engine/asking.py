@@ -53,10 +53,11 @@ def make_start(  # noqa: PLR0913 - what a start is made of
     workflow: WorkflowFunction | str,
     value: object,
     workflow_id: str | None,
-    timeout: Duration | None,
-    on_conflict: OnConflict,
-    reuse: bool,  # noqa: FBT001 - passed through
-    request_id: str | None,
+    *,
+    timeout: Duration | None = None,
+    on_conflict: OnConflict = "fail",
+    reuse: bool = True,
+    request_id: str | None = None,
 ) -> tuple[Start, str]:
     """Check a request to start a run, and give it with the workflow id that it is for.
 
@@ -159,7 +160,9 @@ def failed_run(workflow_id: str, ended: Ended) -> WorkflowFailedError | Workflow
     if ended.status is RunStatus.PURGED:
         return WorkflowNotFoundError(f"workflow {workflow_id!r} was purged")
     if ended.status is RunStatus.CONTINUED_AS_NEW:
-        return WorkflowFinishedError(f"run {ended.run_id!r} of workflow {workflow_id!r} has continued as {ended.next_run!r}")
+        return WorkflowFinishedError(
+            f"run {ended.run_id!r} of workflow {workflow_id!r} has continued as {ended.next_run!r}"
+        )
     kind = _FAILURES[ended.status]
     return kind(workflow_id, ended.run_id, FailureInfo.from_json(decode_json(ended.value)))
 

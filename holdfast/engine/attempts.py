@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.activities import ActivityContext
 from holdfast.core.codec import decode_json, encode
-from holdfast.engine.items import ActivityDone, ActivityFailed, Heartbeat, Item, NotBegun
+from holdfast.engine.results import ActivityDone, ActivityFailed, Heartbeat, NotBegun
 from holdfast.engine.threads import ThreadPool
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from holdfast.core.activities import ActivityOptions
     from holdfast.core.definitions import ActivityDefinition
+    from holdfast.engine.items import Item
     from holdfast.engine.pending import PendingActivity
     from holdfast.engine.world import World
     from holdfast.ports import Timer
@@ -29,27 +30,31 @@ _HEARTBEATS_KEPT_PER_TIMEOUT: Final = 3
 class _Attempt:
     """One attempt, from its dispatch to its end."""
 
-    __slots__ = (
-        "beat_at", "begun", "command_id", "context", "definition", "heartbeat_timer", "holds_place", "kept_at", "key",
-        "number", "options", "task", "timer", "value", "workflow_id",
-    )  # fmt: skip
+    context: ActivityContext | None = None
+    task: asyncio.Task[None] | None = None
+    timer: Timer | None = None
+    heartbeat_timer: Timer | None = None
+    beat_at = 0
+    kept_at = 0
+    begun = False
+    holds_place = False
 
     def __init__(self, workflow_id: str, run_id: str, pending: PendingActivity, definition: ActivityDefinition) -> None:
         self.workflow_id = workflow_id
-        self.command_id = pending.id
         self.key = (run_id, pending.id)
         self.number = pending.attempt
-        self.value = pending.value
-        self.options: ActivityOptions = pending.options
+        self.pending = pending
         self.definition = definition
-        self.context: ActivityContext | None = None
-        self.task: asyncio.Task[None] | None = None
-        self.timer: Timer | None = None
-        self.heartbeat_timer: Timer | None = None
-        self.beat_at = 0
-        self.kept_at = 0
-        self.begun = False
-        self.holds_place = False
+
+    @property
+    def command_id(self) -> str:
+        """The call, within its run."""
+        return self.key[1]
+
+    @property
+    def options(self) -> ActivityOptions:
+        """How the call is carried out."""
+        return self.pending.options
 
     @property
     def run_id(self) -> str:
@@ -67,9 +72,8 @@ class _Attempt:
         """Call the activity's function."""
         definition = self.definition
         named = {definition.context_parameter: self.context} if definition.context_parameter else {}
-        if definition.takes_input:
-            return definition.function(definition.decode_input(self.value), **named)
-        return definition.function(**named)
+        inputs = (definition.decode_input(self.pending.value),) if definition.takes_input else ()
+        return definition.function(*inputs, **named)
 
     def done(self, value: object, limit: int) -> ActivityDone:
         """Say that it has returned a value.
@@ -78,7 +82,7 @@ class _Attempt:
             PayloadError: The value is not JSON, or too large.
         """
         raw = encode(value, self.definition.result_words, limit=limit)
-        return ActivityDone(run_id=self.key[0], command_id=self.command_id, attempt=self.number, value=raw)
+        return ActivityDone(run_id=self.key[0], command_id=self.key[1], attempt=self.number, value=raw)
 
     def failed(self, error: BaseException) -> ActivityFailed:
         """Say that it has raised, or was given up."""
@@ -120,10 +124,8 @@ class Attempts:
         """How many attempts are running or wait for a place."""
         return len(self._attempts)
 
-    def dispatch(self, workflow_id: str, run_id: str, pending: PendingActivity) -> None:
+    def dispatch(self, workflow_id: str, run_id: str, pending: PendingActivity, definition: ActivityDefinition) -> None:
         """Run an attempt as soon as there is a place for it."""
-        definition = self._world.host.registry.activity(pending.name)
-        assert definition is not None  # noqa: S101 - runs dispatch registered activities only
         attempt = _Attempt(workflow_id, run_id, pending, definition)
         self._world.in_flight.add(attempt.key)
         if self._stopping:

@@ -76,18 +76,19 @@ def fill(queue: deque[Change], chores: deque[Chore], limits: Capabilities) -> Ba
     documents go ahead of their heads, and a chore waits for the one before it.
     """
     batch = Batch()
-    room, space = limits.max_batch - 2, limits.max_batch_bytes - _RECORD_BYTES
+    room, space, atomic = limits.max_batch - 2, limits.max_batch_bytes - _RECORD_BYTES, limits.atomic_batch
     while queue:
         change = queue[0]
-        count = len(change.early) + 1
-        if count > room or change.size > space or (count > 1 and not limits.atomic_batch):
+        count = 1 + len(change.early) if change.early else 1
+        if count > room or change.size > space or (count > 1 and not atomic):
             if not batch and count > 1:
                 _send_ahead(change, batch, room, space)
             return batch
         batch.changes.append(queue.popleft())
         room -= count
         space -= change.size
-    _add_chores(chores, batch, room, space, atomic=limits.atomic_batch)
+    if chores:
+        _add_chores(chores, batch, room, space, atomic=atomic)
     return batch
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from holdfast.core.history import Event, EventType
-from holdfast.engine.effects import Abandon, Dispatch, Replied
+from holdfast.engine.effects import Abandon, Replied
 from holdfast.engine.outbox import OutgoingKind
 
 if TYPE_CHECKING:

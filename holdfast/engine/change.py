@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Change", "Slot"]
 
+_KEY_BYTES = 80
+"""The longest key of a run's documents is shorter."""
+
 
 class Slot(Enum):
     """What the runtime is doing with a run."""
@@ -31,7 +34,7 @@ class Change:
         early: Documents that are written with or before the head, and never again.
         head: The head.
         entry: What the index is to say of the run once they are written; None where that stays as it is.
-        size: Bytes of all keys and values.
+        size: Bytes of all values, and room for the keys.
     """
 
     __slots__ = ("early", "entry", "head", "run", "size", "write_id")
@@ -43,6 +46,6 @@ class Change:
         self.early = early
         self.head = head
         self.entry = entry
-        self.size = len(head.key) + len(head.value or b"")
+        self.size = len(head.value or b"") + _KEY_BYTES
         if early:
-            self.size += sum(len(write.key) + len(write.value or b"") for write in early)
+            self.size += sum(len(write.value or b"") + _KEY_BYTES for write in early)

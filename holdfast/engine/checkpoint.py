@@ -18,7 +18,7 @@ CHECKPOINT_COMMITS: Final = 1_000
 
 
 class Checkpoints:
-    """Writes the segments of the index that have changed, then how far they go, then deletes the records before that."""
+    """Writes the changed segments of the index, then how far they go, then deletes the records before that."""
 
     def __init__(self, partition: Partition, index: Index, committer: Committer, every: int) -> None:
         """Count from where the partition stands."""

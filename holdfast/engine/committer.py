@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from holdfast.engine.change import Change
+    from holdfast.engine.index import IndexEntry
     from holdfast.engine.partition import Partition
     from holdfast.engine.reader import Reader
     from holdfast.ports import Document, StateStore
@@ -31,8 +32,8 @@ _MAX_ROUNDS: Final = 5
 class Verdicts(Protocol):
     """Whoever gave the changes, and hears what became of them."""
 
-    def delta_of(self, change: Change) -> list[object] | None:
-        """Give the entry of the index that changes with it; None where none does."""
+    def delta_of(self, entry: IndexEntry) -> list[object]:
+        """Give the form in which a record tells what changes in the index."""
 
     def late_deltas(self) -> list[list[object]]:
         """Give the entries that could not be told before the heads they speak of were written."""
@@ -140,8 +141,7 @@ class Committer:
             self._verdicts.refused(change, StoreError("the store reports conflicts that it does not have"))
 
     def _deltas(self, changes: Sequence[Change]) -> list[list[object]]:
-        deltas = (self._verdicts.delta_of(change) for change in changes)
-        return [delta for delta in deltas if delta is not None]
+        return [self._verdicts.delta_of(change.entry) for change in changes if change.entry is not None]
 
     def _next_write_id(self) -> str:
         self._write_ids += 1

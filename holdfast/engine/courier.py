@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, NamedTuple, Protocol, assert_never
 
 from holdfast.core.errors import (
@@ -14,9 +15,11 @@ from holdfast.core.errors import (
 )
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import EventType, RunStatus
+from holdfast.engine.control import Cancel, Terminate
 from holdfast.engine.head import Head, Parent
-from holdfast.engine.items import Cancel, ChildClosed, Delivered, Signal, Terminate
+from holdfast.engine.items import Signal
 from holdfast.engine.outbox import Outgoing, OutgoingKind
+from holdfast.engine.results import ChildClosed, Delivered
 from holdfast.engine.starting import Start
 
 if TYPE_CHECKING:
@@ -107,10 +110,8 @@ class Courier:
     async def _end_child(self, workflow_id: str, entry: Outgoing) -> Delivered:
         reason = f"asked for by its parent {workflow_id!r}"
         kind = Cancel if entry.kind is OutgoingKind.CANCEL else Terminate
-        try:
+        with contextlib.suppress(WorkflowNotFoundError, WorkflowFinishedError):  # it has ended by itself
             await self._post.ask(entry.target, kind(reason=reason, parent=workflow_id))
-        except (WorkflowNotFoundError, WorkflowFinishedError):
-            pass  # it has ended by itself
         return Delivered(entry=entry)
 
     async def _close(self, workflow_id: str, entry: Outgoing, message_id: str, content: _Content) -> Delivered:

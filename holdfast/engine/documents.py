@@ -142,10 +142,9 @@ def decode_event(record: dict[str, Any], blobs: Mapping[str, bytes]) -> Event:
         record: As the journal wrote it, read as JSON.
         blobs: The large values of the run, by key.
     """
+    value = b""
     if "blob" in record:
         value = blobs[record["blob"]]
-    else:
-        value = orjson.dumps(record["value"]) if "value" in record else b""
-    return Event(
-        EventType(record["type"]), record["at"], record.get("id", ""), record.get("name", ""), value, record.get("details")
-    )
+    elif "value" in record:
+        value = orjson.dumps(record["value"])
+    return Event(EventType(record["type"]), record["at"], record["id"], record["name"], value, record.get("details"))

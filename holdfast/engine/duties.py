@@ -24,17 +24,16 @@ CLEAN_UP_MS = 30_000
 def next_wake(run: Run) -> int:
     """Say when the run has to be woken: the earliest of all that is due; 0 for never."""
     head, instance = run.head, run.instance
-    if head.status is not _RUNNING:
+    timers = instance.timers if instance is not None else None
+    if not (timers or head.deadline or run.pending_told or run.has_deadlines) or head.status is not _RUNNING:
         return 0
     due = [head.deadline + (CLEAN_UP_MS if run.timed_out else 0)] if head.deadline else []
+    if timers:
+        due += [timer.due_ms for timer in timers.values()]
     if instance is not None:
-        if instance.timers:
-            due += [timer.due_ms for timer in instance.timers.values()]
-        if run.pending_told:
-            due += [pending.due for pending in run.pending.values() if pending.due]
-        if run.has_deadlines:
-            due += [pending.deadline for pending in run.pending.values() if pending.deadline]
-    return min(due) if due else 0
+        due += [pending.due for pending in run.pending.values() if pending.due]
+        due += [pending.deadline for pending in run.pending.values() if pending.deadline]
+    return min(due, default=0)
 
 
 def wake_up(run: Run, now: int) -> None:
@@ -54,7 +53,9 @@ def wake_up(run: Run, now: int) -> None:
             continue
         if pending.deadline and pending.deadline <= now:
             run.effects.append(Abandon(run_id, pending.id))
-            failure = FailureInfo("TimeoutError", "it did not complete within its schedule_to_close", cause=pending.failure)
+            failure = FailureInfo(
+                "TimeoutError", "it did not complete within its schedule_to_close", cause=pending.failure
+            )
             fail_activity(run, pending, failure, now)
         elif pending.due and pending.due <= now:
             pending.due = 0

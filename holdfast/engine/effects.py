@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from holdfast.core.definitions import ActivityDefinition
     from holdfast.core.history import Event, RunStatus
     from holdfast.engine.outbox import Outgoing
     from holdfast.engine.pending import PendingActivity
@@ -18,6 +19,7 @@ class Dispatch:
     """Run the attempt of an activity that is on."""
 
     pending: PendingActivity
+    definition: ActivityDefinition
 
 
 class Abandon(NamedTuple):

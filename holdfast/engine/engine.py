@@ -10,18 +10,17 @@ from holdfast.core.durations import Duration, milliseconds
 from holdfast.core.errors import (
     CorruptDocumentError,
     PayloadError,
-    QueryError,
     UpdateRejectedError,
     WorkflowFinishedError,
-    WorkflowNotFoundError,
 )
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import EventType, RunStatus
 from holdfast.core.ids import check_id
 from holdfast.engine.asking import Filter, failed_run, finished_query, make_start, run_query
+from holdfast.engine.control import Cancel, Pause, Resume, Terminate
 from holdfast.engine.handle import WorkflowHandle
 from holdfast.engine.head import Head
-from holdfast.engine.items import Cancel, Look, Pause, Resume, Signal, Terminate, Update
+from holdfast.engine.items import Look, Signal, Update
 from holdfast.engine.lifecycle import EngineOptions, Parts
 from holdfast.engine.starting import OnConflict, Purge, Rerun, Started, cut_history
 from holdfast.engine.views import (
@@ -135,7 +134,7 @@ class Engine:
 
     async def settled(self) -> None:
         """Wait until that is so."""
-        while not self._parts.runtime.idle:
+        while not self._parts.runtime.idle:  # noqa: ASYNC110 - many parts come to rest, in turns of the loop
             await asyncio.sleep(0)
 
     # Starting runs.
@@ -143,10 +142,10 @@ class Engine:
     async def start(  # noqa: PLR0913 - the public call has these options
         self,
         workflow: WorkflowFunction | str,
-        input: object = None,  # noqa: A002 - the public name
+        input: object = None,
         *,
-        id: str | None = None,  # noqa: A002 - the public name
-        timeout: Duration | None = None,  # noqa: ASYNC109 - of the run, not of the call
+        id: str | None = None,
+        timeout: Duration | None = None,
         on_conflict: OnConflict = "fail",
         reuse: bool = True,
         request_id: str | None = None,
@@ -171,7 +170,16 @@ class Engine:
             PayloadError: The input does not fit, is not JSON or is too large.
         """
         parts = self._running()
-        start, workflow_id = make_start(parts.world, workflow, input, id, timeout, on_conflict, reuse, request_id)
+        start, workflow_id = make_start(
+            parts.world,
+            workflow,
+            input,
+            id,
+            timeout=timeout,
+            on_conflict=on_conflict,
+            reuse=reuse,
+            request_id=request_id,
+        )
         started: Started = await parts.runtime.ask(workflow_id, start)
         return self._handle_of(started, start.definition.decode_result)
 
@@ -179,7 +187,10 @@ class Engine:
         return WorkflowHandle(self, started.workflow_id, started.run_id, follow=True, decode=decode)
 
     async def execute(
-        self, workflow: WorkflowFunction | str, input: object = None, **options: Any  # noqa: A002, ANN401 - those of `start`
+        self,
+        workflow: WorkflowFunction | str,
+        input: object = None,
+        **options: Any,  # noqa: ANN401 - those of `start`
     ) -> Any:  # noqa: ANN401 - of the workflow's own type
         """Start a run and wait for its result; the options are those of `start`."""
         handle = await self.start(workflow, input, **options)
@@ -188,17 +199,17 @@ class Engine:
     async def signal_with_start(  # noqa: PLR0913 - a start and a signal
         self,
         workflow: WorkflowFunction | str,
-        input: object = None,  # noqa: A002 - the public name
+        input: object = None,
         *,
-        id: str,  # noqa: A002 - the public name
+        id: str,
         signal: str,
         payload: object = None,
         signal_id: str | None = None,
-        timeout: Duration | None = None,  # noqa: ASYNC109 - of the run, not of the call
+        timeout: Duration | None = None,
     ) -> WorkflowHandle:
         """Send a signal to the open run of an id, and start one first if there is none: both in one commit."""
         parts = self._running()
-        start, workflow_id = make_start(parts.world, workflow, input, id, timeout, "use_existing", True, None)
+        start, workflow_id = make_start(parts.world, workflow, input, id, timeout=timeout, on_conflict="use_existing")
         item = self._signal_item(signal, payload, signal_id)
         started, _ = await asyncio.gather(parts.runtime.ask(workflow_id, start), parts.runtime.ask(workflow_id, item))
         return self._handle_of(started, start.definition.decode_result)
@@ -211,7 +222,12 @@ class Engine:
     # Talking to runs.
 
     async def signal(
-        self, workflow_id: str, name: str, payload: object = None, *, id: str | None = None  # noqa: A002
+        self,
+        workflow_id: str,
+        name: str,
+        payload: object = None,
+        *,
+        id: str | None = None,
     ) -> None:
         """Send a signal to a run; it is durable once this returns.
 
@@ -234,7 +250,7 @@ class Engine:
             raise PayloadError(message, field="id")
         return Signal(name=name, value=self._encode(payload, f"signal {name!r}"), id=message_id or "")
 
-    async def query(self, workflow_id: str, name: str, input: object = None) -> Any:  # noqa: A002, ANN401
+    async def query(self, workflow_id: str, name: str, input: object = None) -> Any:  # noqa: ANN401
         """Ask a run for a view of itself: ``status``, ``result``, ``stack``, or a handler of its own.
 
         A run that has ended, or has left memory, is replayed for it. Nothing is recorded.
@@ -251,7 +267,12 @@ class Engine:
         return decode_json(answer)
 
     async def update(
-        self, workflow_id: str, name: str, value: object = None, *, id: str | None = None  # noqa: A002
+        self,
+        workflow_id: str,
+        name: str,
+        value: object = None,
+        *,
+        id: str | None = None,
     ) -> Any:  # noqa: ANN401 - any JSON value
         """Ask a run for a validated change, and wait for its reply.
 
@@ -344,7 +365,7 @@ class Engine:
         *,
         follow: bool = True,
         decode: Decoder | None = None,
-        timeout: Duration | None = None,  # noqa: ASYNC109 - part of the public call
+        timeout: Duration | None = None,
     ) -> Any:  # noqa: ANN401 - of the workflow's own type
         """Wait for a run to end, and give its result; `WorkflowHandle.result` calls this."""
         wait = None if timeout is None else milliseconds(timeout, "timeout") / 1000
@@ -414,7 +435,7 @@ class Engine:
         finally:
             watchers.discard(moved)
 
-    async def list(
+    async def list(  # noqa: PLR0913 - filters of the public call
         self,
         *,
         status: RunStatus | str | None = None,

@@ -63,17 +63,17 @@ class WorkflowHandle:
         """Show the run."""
         return await self._engine.describe(self.id, run_id=None if self._follow or not self.run_id else self.run_id)
 
-    async def signal(self, name: str, payload: object = None, *, id: str | None = None) -> None:  # noqa: A002
+    async def signal(self, name: str, payload: object = None, *, id: str | None = None) -> None:
         """Send a signal; it is durable once this returns."""
         await self._check_newest()
         await self._engine.signal(self.id, name, payload, id=id)
 
-    async def query(self, name: str, input: object = None) -> Any:  # noqa: A002, ANN401 - any JSON value
+    async def query(self, name: str, input: object = None) -> Any:  # noqa: ANN401 - any JSON value
         """Ask a query."""
         await self._check_newest()
         return await self._engine.query(self.id, name, input)
 
-    async def update(self, name: str, value: object = None, *, id: str | None = None) -> Any:  # noqa: A002, ANN401
+    async def update(self, name: str, value: object = None, *, id: str | None = None) -> Any:  # noqa: ANN401
         """Ask for a change, and wait for its reply."""
         await self._check_newest()
         return await self._engine.update(self.id, name, value, id=id)

@@ -108,7 +108,7 @@ class HookCaller:
             answer = hook(workflow_id, payload)
             if inspect.isawaitable(answer):
                 await answer
-        except Exception:
+        except Exception:  # noqa: BLE001 - a hook is anybody's code, and breaks nothing
             self._log.exception("hook %s raised for workflow %r", kind, workflow_id)
 
     async def flush(self) -> None:

@@ -1,4 +1,4 @@
-"""Writing a history: events go to the tail of the run's head, and full tails and large values to documents of their own."""
+"""Writing a history: events go to the tail of the head; full tails and large values become documents of their own."""
 
 from __future__ import annotations
 
@@ -58,25 +58,23 @@ class Journal:
         The head of the run holds what it was started with and what it ended in; those are not written twice.
         """
         self.events = seq = self.events + 1
-        self.last_at = event.at
+        self.last_at = at = event.at
         if self.kept is not None:
             self.kept.append(event)
-        record: dict[str, Any] = {"seq": seq, "type": event.type._value_, "at": event.at}
-        if event.id:
-            record["id"] = event.id
-        if event.name:
-            record["name"] = event.name
-        if event.value and event.type not in VALUE_IN_HEAD:
-            if len(event.value) > INLINE_BYTES:
-                record["blob"] = self.set_aside(event.value)
+        record: dict[str, Any] = {"seq": seq, "type": event.type._value_, "at": at, "id": event.id, "name": event.name}
+        value = event.value
+        if value and event.type not in VALUE_IN_HEAD:
+            if len(value) > INLINE_BYTES:
+                record["blob"] = self.set_aside(value)
             else:
-                record["value"] = Fragment(event.value)
+                record["value"] = Fragment(value)
         if event.details:
             record["details"] = event.details
         raw = dumps(record)
-        self.tail.append(raw)
+        tail = self.tail
+        tail.append(raw)
         self._tail_bytes += len(raw)
-        if len(self.tail) >= _PAGE_EVENTS or self._tail_bytes >= _PAGE_BYTES:
+        if self._tail_bytes >= _PAGE_BYTES or len(tail) >= _PAGE_EVENTS:
             self._seal_page()
         return seq
 

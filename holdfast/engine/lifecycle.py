@@ -7,7 +7,6 @@ import logging
 import random
 import secrets
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +14,6 @@ from holdfast.core.codec import Decoder, decode_json
 from holdfast.core.durations import Duration, milliseconds
 from holdfast.core.errors import CorruptDocumentError, FencedError, StoreError, WorkflowNotFoundError
 from holdfast.core.failure import FailureInfo
-from holdfast.core.generators import hold_generators
 from holdfast.core.history import RunStatus
 from holdfast.core.instance import Host
 from holdfast.core.registry import Registry
@@ -36,14 +34,13 @@ from holdfast.engine.sweeper import Sweeper
 from holdfast.engine.views import RunDescription, instant
 from holdfast.engine.watchdog import Watchdog
 from holdfast.engine.world import MAX_PAYLOAD_BYTES, World
-from holdfast.ports import Clock
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
     from holdfast.core.definitions import ActivityFunction, WorkflowFunction
-    from holdfast.ports import StateStore
+    from holdfast.ports import Clock, StateStore
 
 __all__ = ["EngineOptions", "EngineStats", "Parts"]
 
@@ -163,9 +160,7 @@ class Parts:
     async def _open_parts(self) -> None:
         options = self.options
         self.world = self._make_world()
-        partition = Partition(
-            self.store, self._reader, options.partition, options.instance, self.world.token, self.log
-        )
+        partition = Partition(self.store, self._reader, options.partition, options.instance, self.world.token, self.log)
         await partition.take(self.index)
         runtime = self.runtime = Runtime(
             self.world, self.index, self._reader, self._hooks, max_cached=options.max_cached_runs
@@ -182,7 +177,6 @@ class Parts:
         self.committer, self._partition = committer, partition
         self._checkpoints = Checkpoints(partition, self.index, committer, options.checkpoint_commits)
         committer.on_commit = self._checkpoints.look
-        self._let_generators_go = hold_generators()
         self.watchdog.start()
         self._spawn(committer.run())
         if not self.store.capabilities.exclusive:
@@ -249,13 +243,11 @@ class Parts:
         await asyncio.wait(self._tasks)
         await self._hooks.flush()
         self.watchdog.stop()
-        if self._let_generators_go is not None:
-            self._let_generators_go()
         self._state = "closed"
         await self.store.close()
 
     async def _settle(self) -> None:
-        while not self.runtime.idle and self.runtime.fenced_by is None:
+        while not self.runtime.idle and self.runtime.fenced_by is None:  # noqa: ASYNC110 - many parts come to rest
             await asyncio.sleep(0)
 
     # Looking.

@@ -43,7 +43,9 @@ class Partition:
         kept: Commits that are never deleted: the first of each epoch, and the one before it.
     """
 
-    def __init__(self, store: StateStore, reader: Reader, name: str, instance: str, token: str, log: logging.Logger) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - made in one place, by the parts that it stands between
+        self, store: StateStore, reader: Reader, name: str, instance: str, token: str, log: logging.Logger
+    ) -> None:
         """Describe a claim; `take` makes it good.
 
         Args:

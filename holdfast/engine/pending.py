@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from holdfast.core.failure import FailureInfo
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 __all__ = ["PendingActivity"]
 
 
-@dataclass(slots=True)
 class PendingActivity:
     """One call of an activity that has no result yet.
 
@@ -28,23 +26,26 @@ class PendingActivity:
         failures: How many attempts have failed.
         interruptions: How many were lost with their process.
         due: When the attempt is due; 0 where it is on.
-        parked: It has not been dispatched: the activity is not registered here, or the run is paused.
+        parked: It has not been dispatched: the activity is not registered here, or the process was about to end.
         failure: What the last failed attempt failed with.
         heartbeat: What was last told with a heartbeat, as a JSON value.
     """
 
-    id: str
-    name: str
-    value: bytes
-    options: ActivityOptions
-    scheduled_at: int
-    attempt: int = 1
-    failures: int = 0
-    interruptions: int = 0
-    due: int = 0
-    parked: bool = False
+    attempt = 1
+    failures = 0
+    interruptions = 0
+    due = 0
+    parked = False
     failure: FailureInfo | None = None
     heartbeat: Any = None
+
+    def __init__(self, id: str, name: str, value: bytes, options: ActivityOptions, scheduled_at: int) -> None:
+        """Describe a call whose first attempt is on; most calls are never more than that."""
+        self.id = id
+        self.name = name
+        self.value = value
+        self.options = options
+        self.scheduled_at = scheduled_at
 
     @property
     def is_plain(self) -> bool:

@@ -20,7 +20,7 @@ def _dispatch(runtime: Runtime, run: Run, effect: Dispatch) -> None:
     pending = effect.pending
     if run.pending.get(pending.id) is not pending:
         return  # cancelled in the same turn
-    runtime.attempts.dispatch(run.workflow_id, run.head.run_id, pending)
+    runtime.attempts.dispatch(run.workflow_id, run.head.run_id, pending, effect.definition)
     if runtime.hooks.wanted:
         told = {
             "activity_id": pending.id,

@@ -117,9 +117,7 @@ class Reader:
             raise found
         return found
 
-    async def runs(
-        self, keys: Sequence[str], *, history: bool | None
-    ) -> dict[str, StoredRun | CorruptDocumentError]:
+    async def runs(self, keys: Sequence[str], *, history: bool | None) -> dict[str, StoredRun | CorruptDocumentError]:
         """Read many runs in few calls, by the keys of their heads; absent ones are left out.
 
         Damage to one of them is its own error, and nobody else's.

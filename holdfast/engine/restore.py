@@ -46,7 +46,7 @@ def restore(
     run.journal.resume(stored, history)
     run.seen = Seen.from_json(stored.get("seen"), seen)
     run.outbox = {(e.run_id, e.number): e for e in map(Outgoing.from_json, stored.get("outbox", ()))}
-    run.resume_numbering(stored.get("outgoing", 0))
+    run.outgoing = stored.get("outgoing", 0)
     if head.status.is_open:
         run.children = dict(head.children)
         _track(run, history, stored.get("pending", {}))

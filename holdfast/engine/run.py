@@ -10,31 +10,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from holdfast.core.codec import decode_json
-from holdfast.core.errors import StoreError
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import OPEN, OUTCOMES, Command, Event, EventType, RunStatus
 from holdfast.core.instance import Instance, RunInfo
 from holdfast.core.replay import DEFERRED
 from holdfast.engine.carry import CARRY_OUT
-from holdfast.engine.change import Change, Slot
-from holdfast.engine.documents import past_key, run_key
-from holdfast.engine.duties import next_wake
-from holdfast.engine.effects import Deliver, Dispatch, Effect, Sweep, Tell
+from holdfast.engine.change import Slot
+from holdfast.engine.documents import run_key
+from holdfast.engine.effects import Deliver, Dispatch, Effect, Tell
 from holdfast.engine.ending import end_run
-from holdfast.engine.head import MAX_HEAD_BYTES, Head, Parent, Request, no_run
-from holdfast.engine.index import IndexEntry
+from holdfast.engine.head import Head, Parent, Request, no_run
 from holdfast.engine.journal import Journal
 from holdfast.engine.outbox import Outgoing, OutgoingKind
-from holdfast.engine.replaying import replayed
 from holdfast.engine.seen import Seen
+from holdfast.engine.succession import archive
 from holdfast.engine.track import TRACK
 from holdfast.engine.verify import replay_difference
 from holdfast.ports import ABSENT, Write
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from holdfast.core.definitions import WorkflowDefinition
+    from holdfast.engine.index import IndexEntry
     from holdfast.engine.items import Item
     from holdfast.engine.pending import PendingActivity
     from holdfast.engine.world import World
@@ -43,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Run"]
 
 _RUNNING = RunStatus.RUNNING  # looking a member up is slow, and this one is needed at each step
+_NOTHING_MORE: dict[str, Any] = {}
 _HANDED_OVER = frozenset({EventType.SIGNAL_RECEIVED, EventType.UPDATE_ACCEPTED, EventType.CANCEL_REQUESTED})
 
 
@@ -71,15 +68,19 @@ class Run:
         inbox: What has come for it and is not applied.
         applied: What was applied since the last commit, with the answers that its callers get after it.
         effects: What is to be done after the commit.
+        early: Documents that are to be written with or before the head, and never again.
+        outgoing: How many effects on other runs it has asked for.
+        begun: It has begun since the last commit.
         changed: There is something to commit.
         slot: What the runtime is doing with it.
         wake: When it has to be woken, as the alarm knows it; 0 for never.
     """
 
     __slots__ = (
-        "_begun", "_early", "_outgoing", "applied", "cancel_requested", "changed", "children", "deferred", "effects",
-        "expected", "has_deadlines", "head", "inbox", "indexed", "instance", "journal", "key", "open_updates", "outbox", "pending",
-        "pending_told", "replies", "seen", "slot", "stall", "timed_out", "wake", "workflow_id", "world",
+        "applied", "begun", "cancel_requested", "changed", "children", "deferred", "early", "effects",
+        "expected", "has_deadlines", "head", "inbox", "indexed", "instance", "journal", "key", "open_updates",
+        "outbox", "outgoing", "pending", "pending_told", "replies", "seen", "slot", "stall", "timed_out",
+        "wake", "workflow_id", "world",
     )  # fmt: skip
 
     def __init__(self, workflow_id: str, world: World) -> None:
@@ -110,9 +111,9 @@ class Run:
         self.changed = False
         self.slot = Slot.IDLE
         self.wake = 0
-        self._begun = False
-        self._early: list[Write] = []
-        self._outgoing = 0
+        self.begun = False
+        self.early: list[Write] = []
+        self.outgoing = 0
 
     # Where it stands.
 
@@ -134,16 +135,16 @@ class Run:
     @property
     def has_work(self) -> bool:
         """Whether the run has to be in memory for something to go on."""
+        if self.head.status is _RUNNING:
+            return bool(self.pending or self.outbox or self.deferred)
         if self.outbox:
             return True
-        if self.head.status is _RUNNING:
-            return bool(self.pending or self.deferred)
         return self.head.status is RunStatus.PURGED and self.names_documents
 
     @property
     def names_documents(self) -> bool:
         """Whether there are documents besides the head."""
-        return bool(self.journal.pages or self.journal.blobs or self.head.previous or self.seen)
+        return bool(self.journal.pages or self.journal.blobs or self.head.previous or self.seen.in_use)
 
     def instant(self, now: int) -> int:
         """Give the time of an event: now, but never before the last one."""
@@ -168,7 +169,7 @@ class Run:
         now = self.instant(now)
         if self.exists:
             previous = self.head.run_id
-            self._archive(now)
+            archive(self, now)
         self.head = Head(
             self.workflow_id,
             run_id,
@@ -185,27 +186,17 @@ class Run:
             children=dict(self.children),
         )
         self.journal = Journal(run_id, keep=self.world.verify)
-        self._forget_run()
+        self.forget()
         self.new_instance(definition)
         if self.world.hooked:
             self.tell("on_workflow_start", decode_json(raw))
         details = {"attributes": attributes} if attributes else None
         started = Event(EventType.WORKFLOW_STARTED, now, name=definition.name, value=raw, details=details)
-        if self._begun:
+        if self.begun:
             self._defer(started)  # a run that keeps continuing as new gets one turn a commit, as others do
         else:
-            self._begun = True
+            self.begun = True
             self._apply(started)
-
-    def branch(self, head: Head, history: Sequence[Event], note: Event) -> None:
-        """Begin a run that shares the beginning of its history with the one that has ended."""
-        self._archive(note.at)
-        self.head, self.journal = head, Journal(head.run_id, keep=self.world.verify)
-        self._forget_run()
-        for event in history:
-            self.record(event)
-        self.take_in(replayed(self.world, head, history))
-        self.record(note)
 
     def take_in(self, instance: Instance) -> None:
         """Let a replayed instance be the run's code; the limits of its open activities are those of the code now."""
@@ -215,26 +206,10 @@ class Run:
                 self.pending[command_id].options = options = waiting.command.options
                 self.has_deadlines = self.has_deadlines or options.schedule_to_close_ms is not None
 
-    def _forget_run(self) -> None:
+    def forget(self) -> None:
         """Drop what belongs to one run only, before the next one of the id begins."""
         self.deferred, self.open_updates, self.replies = [], {}, {}
-        self.stall, self.cancel_requested, self.timed_out, self._outgoing = None, False, False, 0
-
-    def bury(self) -> None:
-        """Turn a run that has ended into a tombstone, which still names the documents to be deleted."""
-        self.head = replace(
-            self.head, status=RunStatus.PURGED, input=b"null", input_blob="", value=b"", value_blob="", attributes={}, _constant=b""
-        )
-        self.journal.tail.clear()
-        self.effects.append(Sweep())
-        self.changed = True
-
-    def forget_documents(self) -> None:
-        """Let a tombstone forget the documents that it named: they are deleted."""
-        self.head = replace(self.head, previous="", _constant=b"")
-        self.journal = Journal(self.head.run_id)
-        self.seen = Seen()
-        self.changed = True
+        self.stall, self.cancel_requested, self.timed_out, self.outgoing = None, False, False, 0
 
     def new_instance(self, definition: WorkflowDefinition) -> Instance:
         """Put fresh code of the run into memory."""
@@ -254,15 +229,6 @@ class Run:
         self.world.host.logger.error("workflow %r is stalled: %s", self.workflow_id, reason.message)
         self.leave_memory()
 
-    def _archive(self, now: int) -> None:
-        """Turn the head of a run that has ended into that of a past run."""
-        self._early += self.journal.take_writes()
-        head = self.head
-        head.updated = now
-        value = head.encode(self.journal, {})
-        self._early += self.journal.take_writes()
-        self._early.append(Write(past_key(head.run_id), value, ABSENT))
-
     # What happens to it.
 
     def happen(  # noqa: PLR0913 - the fields of an event
@@ -270,14 +236,14 @@ class Run:
         kind: EventType,
         now: int,
         *,
-        id: str = "",  # noqa: A002 - the event's field
+        id: str = "",
         name: str = "",
         value: bytes = b"",
         details: dict[str, Any] | None = None,
     ) -> None:
         """Apply an input, or record it as deferred while the run is paused or stalled."""
         at = self.journal.last_at
-        event = Event(kind, now if now > at else at, id, name, value, details)
+        event = Event(kind, max(at, now), id, name, value, details)
         if self.instance is None or self.deferred or self.head.status is not _RUNNING:
             self._defer(event)
         else:
@@ -289,7 +255,8 @@ class Run:
             self._defer(event)
         else:
             self.record(event)
-            self._record_commands(commands)
+            for command in commands:
+                self._record_command(command)
 
     @property
     def can_catch_up(self) -> bool:
@@ -308,7 +275,8 @@ class Run:
             later = self.deferred[1:]
             self.deferred = later
             self.record(Event(EventType.EVENT_APPLIED, event.at, details={"seq": seq}))
-            self._record_commands(commands)
+            for command in commands:
+                self._record_command(command)
             if self.head.run_id != run_id:
                 self._hand_over([event for _, event in later])
                 return
@@ -342,14 +310,13 @@ class Run:
             track(self, event)
         return self.journal.append(event)
 
-    def _record_commands(self, commands: list[Command]) -> None:
-        for command in commands:
-            self.record(command)
-            carry_out = CARRY_OUT.get(command.type)
-            if carry_out is not None:
-                carry_out(self, command)
-            elif command.type in OUTCOMES:
-                end_run(self, command.type, command.at, command.value)
+    def _record_command(self, command: Command) -> None:
+        self.record(command)
+        carry_out = CARRY_OUT.get(command.type)
+        if carry_out is not None:
+            carry_out(self, command)
+        elif command.type in OUTCOMES:
+            end_run(self, command.type, command.at, command.value)
 
     def _defer(self, event: Event) -> None:
         details = {**(event.details or {}), DEFERRED: True}
@@ -360,8 +327,9 @@ class Run:
     def dispatch(self, pending: PendingActivity) -> None:
         """Run the attempt that is on, or leave it visibly waiting where nobody here knows the activity."""
         host = self.world.host
-        if host.registry.activity(pending.name) is not None:
-            self.effects.append(Dispatch(pending))
+        definition = host.registry.activity(pending.name)
+        if definition is not None:
+            self.effects.append(Dispatch(pending, definition))
             if pending.parked:
                 pending.parked, self.changed = False, True
         elif not pending.parked:
@@ -370,8 +338,8 @@ class Run:
 
     def send(self, kind: OutgoingKind, target: str, command_id: str) -> None:
         """Put an effect on another run into the outbox."""
-        self._outgoing += 1
-        entry = Outgoing(self.head.run_id, self._outgoing, kind, target, command_id)
+        self.outgoing += 1
+        entry = Outgoing(self.head.run_id, self.outgoing, kind, target, command_id)
         self.outbox[entry.run_id, entry.number] = entry
         self.effects.append(Deliver(entry))
         self.changed = True
@@ -384,75 +352,3 @@ class Run:
     def tell(self, hook: str, payload: Any) -> None:  # noqa: ANN401 - any value
         """Let the hooks know, after the commit."""
         self.effects.append(Tell(hook, payload))
-
-    # What it has to write.
-
-    def collect(self, now: int) -> Change:
-        """Gather the documents of the next commit.
-
-        Raises:
-            StoreError: The head has grown over its limit.
-        """
-        head, journal = self.head, self.journal
-        head.revision += 1
-        head.write_id = self.world.next_write_id()
-        head.updated = self.instant(now)
-        value = head.encode(journal, self._more(with_failures=True))
-        if len(value) > MAX_HEAD_BYTES:
-            value = head.encode(journal, self._more(with_failures=False))
-        if len(value) > MAX_HEAD_BYTES:
-            message = f"the head of workflow {self.workflow_id!r} is {len(value):,} bytes; the limit is {MAX_HEAD_BYTES:,}"
-            raise StoreError(message)
-        early = self._early
-        if journal.writes:
-            early = [*early, *journal.take_writes()]
-        if self.seen.writes:
-            early = [*early, *self.seen.take_writes()]
-        if early:
-            self._early = []
-        self._begun = self.changed = False
-        return Change(self, head.write_id, early, Write(self.key, value, self.expected), self._new_entry(len(value)))
-
-    def _new_entry(self, size: int) -> IndexEntry | None:
-        """Give what the index is to say of the run; None where that is what it says."""
-        known, head, work = self.indexed, self.head, self.has_work
-        due = 0 if work else next_wake(self)
-        same = known is not None and known.work is work and known.due == due and known.status is head.status
-        if known is not None and same and known.run_id is head.run_id and known.attributes == (head.attributes or None):
-            return None
-        return self.entry(size, due=due)
-
-    def entry(self, size: int, *, due: int) -> IndexEntry:
-        """Give what the index says of the run."""
-        head, size_kib = self.head, -(-size // 1024)
-        self.indexed = IndexEntry(
-            self.workflow_id,
-            head.run_id,
-            head.workflow,
-            head.status,
-            head.created,
-            head.finished,
-            due,
-            self.has_work,
-            size_kib,
-            head.attributes or None,
-        )
-        return self.indexed
-
-    def _more(self, *, with_failures: bool) -> dict[str, Any]:
-        """Give what the head keeps besides; most runs have none of it most of the time."""
-        more: dict[str, Any] = {}
-        if self.pending_told:
-            told = [pending for pending in self.pending.values() if not pending.is_plain]
-            more["pending"] = {pending.id: pending.to_json(with_failure=with_failures) for pending in told}
-        if self.outbox:
-            more["outbox"] = [entry.to_json() for entry in self.outbox.values()]
-        if self._outgoing:
-            more["outgoing"] = self._outgoing
-        if self.seen:
-            more["seen"] = self.seen.to_json()
-        return more
-
-    def resume_numbering(self, outgoing: int) -> None:
-        """Go on numbering effects where a stored head ends."""
-        self._outgoing = outgoing

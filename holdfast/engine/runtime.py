@@ -24,6 +24,7 @@ from holdfast.engine.perform import PERFORM
 from holdfast.engine.restore import restore
 from holdfast.engine.run import Run
 from holdfast.engine.starting import Purge
+from holdfast.engine.writing import collect, entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,7 +183,7 @@ class Runtime:
             self._settle(run)
             return
         try:
-            change = run.collect(now)
+            change = collect(run, now)
         except StoreError as error:
             self._refuse_run(run, error)
             return
@@ -221,15 +222,12 @@ class Runtime:
 
     # Verdicts of the committer.
 
-    def delta_of(self, change: Change) -> list[object] | None:
-        """Give the entry of the index that changes with a change; None where none does.
+    def delta_of(self, entry: IndexEntry) -> list[object]:
+        """Give the form in which the record of a commit tells what changes in the index.
 
-        Where batches are not atomic, the record of a commit may be written and a head of it not. Such a record only
-        says that the run may have work, which makes a recovery look at it; the truth follows with a later record.
+        Where batches are not atomic, the record may be written and a head of its batch not. Such a record only says
+        that the run may have work, which makes a recovery look at it; the truth follows with a later record.
         """
-        entry = change.entry
-        if entry is None:
-            return None
         return (entry if self.atomic or entry.work else entry.marked()).to_json()
 
     def late_deltas(self) -> list[list[object]]:
@@ -285,10 +283,10 @@ class Runtime:
                 self.attempts.abandon(run.head.run_id, pending.id)
             run.leave_memory()
         self.live.clear()
-        for waiting in (*self.outcomes.values(), *self.replies.values()):
-            for future in waiting:
-                if not future.done():
-                    future.set_exception(error)
+        waiting: list[list[asyncio.Future[Any]]] = [*self.outcomes.values(), *self.replies.values()]
+        for future in (future for several in waiting for future in several):
+            if not future.done():
+                future.set_exception(error)
 
     def _refuse_run(self, run: Run, error: StoreError) -> None:
         """Stall a run whose change cannot be stored: what is stored of it stays, and no other run is disturbed."""
@@ -335,12 +333,14 @@ class Runtime:
             try:
                 restore(run, stored.head, stored.history, stored.blobs, stored.seen)
             except (KeyError, TypeError, ValueError) as error:
-                self.found_corrupt(run, CorruptDocumentError(f"run {run.workflow_id!r} is not in a form known here: {error!r}"))
+                self.found_corrupt(
+                    run, CorruptDocumentError(f"run {run.workflow_id!r} is not in a form known here: {error!r}")
+                )
                 return
             run.expected = stored.version
             run.indexed = self.index.get(run.workflow_id)
             if run.indexed is None:
-                self.index.put(run.entry(0, due=next_wake(run)))
+                self.index.put(entry_of(run, 0, due=next_wake(run)))
             refusal = self._refused.get(run.workflow_id)
             if refusal is not None:
                 run.stall_for(refusal)

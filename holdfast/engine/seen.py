@@ -25,25 +25,23 @@ class Seen:
     It goes over to the next run of the same workflow id.
 
     Attributes:
+        in_use: There is anything to store.
         writes: Sealed lists that are to be stored or deleted.
     """
 
-    __slots__ = ("_recent", "_sealed", "_sealed_ids", "writes")
+    __slots__ = ("_recent", "_sealed", "_sealed_ids", "in_use", "writes")
 
     def __init__(self) -> None:
         """Begin with nothing seen."""
         self._recent: dict[str, int] = {}
         self._sealed: list[tuple[str, int]] = []
         self._sealed_ids: dict[str, set[str]] = {}
+        self.in_use = False
         self.writes: list[Write] = []
 
     def __contains__(self, message_id: str) -> bool:
         """Whether an id is in the window."""
         return message_id in self._recent or any(message_id in ids for ids in self._sealed_ids.values())
-
-    def __bool__(self) -> bool:
-        """Whether there is anything to store."""
-        return bool(self._recent or self._sealed)
 
     def add(self, message_id: str, at: int, run_id: str, number: int) -> None:
         """Remember an id.
@@ -54,6 +52,7 @@ class Seen:
             run_id: The run that is told, under whose name a list would be sealed.
             number: A number that no other list of that run has.
         """
+        self.in_use = True
         self._recent[message_id] = at
         if len(self._recent) > _RECENT:
             self._seal(seen_key(run_id, number))
@@ -103,5 +102,6 @@ class Seen:
         if stored:
             seen._recent = dict(stored["recent"])
             seen._sealed = [(key, at) for key, at in stored["sealed"]]
+            seen.in_use = True
             seen._sealed_ids = {key: set(lists[key]["ids"]) for key, _ in seen._sealed}
         return seen

@@ -9,14 +9,15 @@ from holdfast.core.errors import RequestConflictError, WorkflowAlreadyStartedErr
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import COMMANDS, INPUTS, OUTCOMES, Event, EventType, RunStatus
 from holdfast.engine.duties import terminate, wake_up
-from holdfast.engine.head import Parent, Request
 from holdfast.engine.items import Item, require_run
 from holdfast.engine.outbox import OutgoingKind
+from holdfast.engine.succession import branch, bury, forget_documents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from holdfast.core.definitions import WorkflowDefinition
+    from holdfast.engine.head import Parent, Request
     from holdfast.engine.run import Run
 
 __all__ = ["OnConflict", "Purge", "Rerun", "Start", "Started", "Swept", "cut_history"]
@@ -143,8 +144,12 @@ class Rerun(Item):
             children={},
             _constant=b"",
         )
-        details = {"of_run": old.run_id, "events": len(self.history), **({"reason": self.reason} if self.reason else {})}
-        run.branch(head, self.history, Event(EventType.WORKFLOW_RERUN, run.instant(now), details=details))
+        details = {
+            "of_run": old.run_id,
+            "events": len(self.history),
+            **({"reason": self.reason} if self.reason else {}),
+        }
+        branch(run, head, self.history, Event(EventType.WORKFLOW_RERUN, run.instant(now), details=details))
         for pending in list(run.pending.values()):
             run.dispatch(pending)
         self._send_again(run)
@@ -195,7 +200,7 @@ class Purge(Item):
         if run.outbox:
             message = f"workflow {run.workflow_id!r} has effects on other runs that are still on their way: try again"
             raise WorkflowOpenError(message)
-        run.bury()
+        bury(run)
         return None
 
 
@@ -205,5 +210,5 @@ class Swept(Item):
 
     def apply(self, run: Run, now: int) -> Any:  # noqa: ANN401, ARG002
         """Let the tombstone forget it."""
-        run.forget_documents()
+        forget_documents(run)
         return None

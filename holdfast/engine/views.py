@@ -172,7 +172,9 @@ def summary_of(entry: IndexEntry, status: RunStatus) -> RunSummary:
     )
 
 
-def describe_run(head: Head, status: RunStatus, waiting_for: Sequence[str] = (), run: Run | None = None) -> RunDescription:
+def describe_run(
+    head: Head, status: RunStatus, waiting_for: Sequence[str] = (), run: Run | None = None
+) -> RunDescription:
     """Show a run; what it waits for is known only of one that is in memory."""
     completed = head.status is RunStatus.COMPLETED
     failed = head.value and not completed
@@ -206,8 +208,15 @@ def waiting_for(run: Run) -> list[str]:
         words.insert(0, "a resume")
     if run.instance is not None:
         words += run.instance.waits_for()
-        words += [_answer_words(w.command.type, w.command.details or {}) for w in run.instance.waiting.values() if w.command.details]
-        words += [f"a timer due {instant(timer.due_ms).isoformat(timespec='seconds')}" for timer in run.instance.timers.values()]
+        words += [
+            _answer_words(w.command.type, w.command.details or {})
+            for w in run.instance.waiting.values()
+            if w.command.details
+        ]
+        words += [
+            f"a timer due {instant(timer.due_ms).isoformat(timespec='seconds')}"
+            for timer in run.instance.timers.values()
+        ]
     return words or ["nothing the engine knows of: an asyncio primitive that only its own code can set"]
 
 

@@ -6,13 +6,14 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from holdfast.core.errors import UnsupportedOperationError, WorkflowFailedError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from holdfast.engine.handle import WorkflowHandle
     from holdfast.engine.hooks import Hook, Hooks
     from holdfast.executors.registry import Executor
@@ -108,7 +109,7 @@ async def _call(hook: Hook | None, workflow_id: str, payload: Any) -> None:  # n
         answer = hook(workflow_id, payload)
         if inspect.isawaitable(answer):
             await answer
-    except Exception:
+    except Exception:  # noqa: BLE001 - a hook is anybody's code, and breaks nothing
         _log.exception("a hook raised for workflow %r", workflow_id)
 
 

@@ -58,11 +58,12 @@ def new(name: str, **options: Any) -> Executor:  # noqa: ANN401 - the factory's 
     """
     factory = _factories.get(name)
     if factory is None:
-        raise UnknownProviderError("executor", name, names())
+        kind = "executor"
+        raise UnknownProviderError(kind, name, names())
     if isinstance(factory, str):
         module, _, attribute = factory.partition(":")
         factory = getattr(import_module(module), attribute)
-    return factory(**options)  # type: ignore[operator]  # what a text names is a factory
+    return factory(**options)
 
 
 def names() -> list[str]:

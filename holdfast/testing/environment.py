@@ -94,6 +94,10 @@ class TestEnvironment:
         """Start a run; the options are those of `Engine.start`."""
         return SkippingHandle(self, await self.engine.start(workflow, input, **options))
 
+    def handle(self, workflow_id: str, run_id: str | None = None) -> SkippingHandle:
+        """Get a handle of a run that was started before."""
+        return SkippingHandle(self, self.engine.handle(workflow_id, run_id))
+
     async def execute(self, workflow: WorkflowFunction | str, input: object = None, **options: Any) -> Any:  # noqa: ANN401
         """Start a run and wait for its result, skipping time; the options are those of `Engine.start`."""
         handle = await self.start(workflow, input, **options)

@@ -1,0 +1,171 @@
+"""What comes back to a run: the ends of attempts, of child runs, and of its messages to other runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from holdfast.core.codec import decode_json
+from holdfast.core.failure import FailureInfo
+from holdfast.core.history import EventType
+from holdfast.core.outcome import encode_failure
+from holdfast.engine.duties import fail_activity
+from holdfast.engine.items import Item
+
+if TYPE_CHECKING:
+    from holdfast.engine.outbox import Outgoing
+    from holdfast.engine.run import Run
+
+__all__ = ["ActivityDone", "ActivityFailed", "ChildClosed", "Delivered", "Heartbeat", "NotBegun"]
+
+_ACTIVITY_COMPLETED = EventType.ACTIVITY_COMPLETED  # looking a member up is slow, and this one is needed at each step
+
+
+@dataclass(slots=True, kw_only=True)
+class ActivityDone(Item):
+    """An attempt has returned."""
+
+    run_id: str
+    command_id: str
+    attempt: int
+    value: bytes
+
+    def apply(self, run: Run, now: int) -> object:
+        """Let the run have the result, unless it has given up on that attempt."""
+        run.world.in_flight.discard((self.run_id, self.command_id))
+        pending = run.pending.get(self.command_id)
+        if pending is None or run.head.run_id != self.run_id or pending.attempt != self.attempt:
+            return None
+        if run.world.hooked:
+            told = {"activity_id": pending.id, "name": pending.name, "result": decode_json(self.value)}
+            run.tell("on_activity_complete", told)
+        run.happen(_ACTIVITY_COMPLETED, now, id=pending.id, name=pending.name, value=self.value)
+        return None
+
+    def take_back(self, run: Run) -> None:
+        """Let the attempt count as running again."""
+        run.world.in_flight.add((self.run_id, self.command_id))
+
+
+@dataclass(slots=True, kw_only=True)
+class ActivityFailed(Item):
+    """An attempt has raised, or was given up."""
+
+    run_id: str
+    command_id: str
+    attempt: int
+    error: BaseException
+
+    def apply(self, run: Run, now: int) -> object:
+        """Set the next attempt, or let the run know that there is none."""
+        run.world.in_flight.discard((self.run_id, self.command_id))
+        pending = run.pending.get(self.command_id)
+        if pending is None or run.head.run_id != self.run_id or pending.attempt != self.attempt:
+            return None
+        failure = FailureInfo.of(self.error)
+        retry = pending.options.retry
+        wait = retry.wait_ms(pending.failures + 1, run.world.chance())
+        in_time = not pending.deadline or now + wait < pending.deadline
+        if in_time and retry.retries(self.error, pending.failures + 1):
+            pending.failed(failure, now + wait)
+            run.changed = run.pending_told = True
+            told = {"activity_id": pending.id, "name": pending.name, "attempt": pending.attempt, "failure": failure}
+            run.tell("on_retry", told)
+        else:
+            fail_activity(run, pending, failure, now)
+        return None
+
+    def take_back(self, run: Run) -> None:
+        """Let the attempt count as running again."""
+        run.world.in_flight.add((self.run_id, self.command_id))
+
+
+@dataclass(slots=True, kw_only=True)
+class NotBegun(Item):
+    """An attempt was dispatched and has not begun: the process is about to end."""
+
+    run_id: str
+    command_id: str
+
+    def apply(self, run: Run, now: int) -> object:  # noqa: ARG002 - it takes no time
+        """Note that its body never ran, so that the next process need not wonder."""
+        run.world.in_flight.discard((self.run_id, self.command_id))
+        pending = run.pending.get(self.command_id)
+        if pending is not None and run.head.run_id == self.run_id:
+            pending.parked = run.changed = run.pending_told = True
+        return None
+
+    def take_back(self, run: Run) -> None:
+        """Let the attempt count as running again."""
+        run.world.in_flight.add((self.run_id, self.command_id))
+
+
+@dataclass(slots=True, kw_only=True)
+class Heartbeat(Item):
+    """A running attempt has said how far it is."""
+
+    run_id: str
+    command_id: str
+    attempt: int
+    details: Any
+
+    def apply(self, run: Run, now: int) -> object:  # noqa: ARG002 - it happens to the attempt, not to the run
+        """Keep it for the next attempt."""
+        pending = run.pending.get(self.command_id)
+        if pending is not None and run.head.run_id == self.run_id and pending.attempt == self.attempt:
+            pending.heartbeat = self.details
+            run.changed = run.pending_told = True
+        return None
+
+
+@dataclass(slots=True, kw_only=True)
+class ChildClosed(Item):
+    """A child has ended, or could not be started, or a signal could not be delivered.
+
+    Attributes:
+        kind: `CHILD_COMPLETED`, `CHILD_FAILED`, `SIGNAL_DELIVERED` or `SIGNAL_UNDELIVERED`.
+        run_id: The run that asked.
+        id: Names this message; a second one changes nothing.
+    """
+
+    kind: EventType
+    run_id: str
+    command_id: str
+    child: str
+    value: bytes
+    id: str = ""
+
+    def apply(self, run: Run, now: int) -> object:
+        """Answer the command that waits for it."""
+        if not run.is_open or (self.id and self.id in run.seen):
+            return None
+        if self.id:
+            run.seen.add(self.id, now, run.head.run_id, run.journal.events)
+            run.changed = True
+        if run.head.run_id != self.run_id:
+            run.children.pop(self.child, None)
+            run.head.children.pop(self.child, None)
+            return None
+        details = {"workflow_id": self.child}
+        run.happen(self.kind, now, id=self.command_id, value=self.value, details=details)
+        return None
+
+
+@dataclass(slots=True, kw_only=True)
+class Delivered(Item):
+    """An effect on another run is durable there, or can never be."""
+
+    entry: Outgoing
+    outcome: EventType | None = None
+    failure: FailureInfo | None = None
+
+    def apply(self, run: Run, now: int) -> object:
+        """Take it out of the outbox, and answer the command if that waits for just this."""
+        if (self.entry.run_id, self.entry.number) not in run.outbox:
+            return None
+        run.delivered(self.entry)
+        if self.outcome is not None and run.is_open and run.head.run_id == self.entry.run_id:
+            value = encode_failure(self.failure) if self.failure is not None else b"null"
+            details = {"workflow_id": self.entry.target}
+            run.happen(self.outcome, now, id=self.entry.command_id, value=value, details=details)
+        return None
