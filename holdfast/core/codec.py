@@ -45,32 +45,36 @@ def encode(value: object, what: str, *, limit: int) -> bytes:
     if len(raw) > limit:
         message = f"{what} is {len(raw):,} bytes; the limit is {limit:,}"
         raise PayloadError(message, too_large=True)
-    if b"null" in raw:
-        _refuse_lost_numbers(value, what)
+    if b"null" in raw and (lost := _lost_number(value)) is not None:
+        message = f"{what} cannot be written as JSON: it holds {lost}, which is not a JSON number"
+        raise PayloadError(message)
     return raw
 
 
 def _to_jsonable(value: object) -> object:
     try:
-        return to_jsonable_python(value)
+        plain = to_jsonable_python(value)
     except PydanticSerializationError as error:
         raise TypeError(str(error)) from error
+    lost = _lost_number(plain)
+    if lost is not None:
+        message = f"it holds {lost}, which is not a JSON number"
+        raise TypeError(message)
+    return plain
 
 
-def _refuse_lost_numbers(value: object, what: str) -> None:
-    """Refuse NaN and infinities: JSON has none, and writing them as null would change the value silently."""
+def _lost_number(value: object) -> float | None:
+    """Find NaN or an infinity: JSON has none, and writing one as null would change the value silently."""
     todo = [value]
     while todo:
         item = todo.pop()
         if isinstance(item, float) and item - item != 0:
-            message = f"{what} cannot be written as JSON: it holds {item}, which is not a JSON number"
-            raise PayloadError(message)
+            return item
         if isinstance(item, dict):
             todo.extend(item.values())
-        elif isinstance(item, (list, tuple, set, frozenset)):
+        elif isinstance(item, (list, tuple)):
             todo.extend(item)
-        elif hasattr(item, "__dict__") and not isinstance(item, type):
-            todo.extend(vars(item).values())
+    return None
 
 
 def decoder_for(annotation: object, what: str) -> Decoder:

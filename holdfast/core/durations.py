@@ -7,6 +7,8 @@ from datetime import timedelta
 
 __all__ = ["Duration", "milliseconds"]
 
+_LONGEST_SECONDS = 100 * 365.25 * 24 * 3600
+
 Duration = timedelta | float
 """A length of time: a `timedelta`, or a number of seconds."""
 
@@ -20,7 +22,7 @@ def milliseconds(value: Duration, what: str) -> int:
 
     Raises:
         TypeError: It is neither a `timedelta` nor a number.
-        ValueError: It is negative, infinite or not a number.
+        ValueError: It is negative, over 100 years or not a number.
     """
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
@@ -29,7 +31,7 @@ def milliseconds(value: Duration, what: str) -> int:
     else:
         message = f"{what} must be a timedelta or a number of seconds, not {type(value).__name__}"
         raise TypeError(message)
-    if not 0 <= seconds < math.inf:
-        message = f"{what} must be finite and not negative, not {seconds}"
+    if not 0 <= seconds <= _LONGEST_SECONDS:
+        message = f"{what} must be between 0 seconds and 100 years, not {seconds} seconds"
         raise ValueError(message)
     return math.ceil(round(seconds * 1000, 6))

@@ -6,9 +6,9 @@ import base64
 import hashlib
 import re
 
-from holdfast.core.errors import InvalidIdError
+from holdfast.core.errors import InvalidIdError, PayloadError
 
-__all__ = ["MAX_COMMAND_ID", "check_id", "child_run_id", "lineage_id", "short_hash"]
+__all__ = ["MAX_COMMAND_ID", "check_id", "check_text", "child_run_id", "lineage_id", "short_hash"]
 
 MAX_COMMAND_ID = 16
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -27,6 +27,32 @@ def check_id(value: object, what: str = "workflow id") -> str:
         shown = shown[:77] + "..."
     message = f"{what} {shown} is not valid: 1 to 64 characters out of A-Z, a-z, 0-9, '_' and '-'"
     raise InvalidIdError(message)
+
+
+def check_text(value: object, what: str, *, longest: int = 256, empty: bool = False) -> str:
+    """Let a name or a reason through if it can be stored and shown.
+
+    Args:
+        value: The text.
+        what: Its name, for the message and as the field at fault.
+        longest: The most characters it may have.
+        empty: It may be empty.
+
+    Raises:
+        PayloadError: It is no text, is empty or too long, or holds half a character that no encoding has.
+    """
+    if not isinstance(value, str):
+        problem = f"must be a text, not {type(value).__name__}"
+    elif not value and not empty:
+        problem = "must not be empty"
+    elif len(value) > longest:
+        problem = f"has {len(value):,} characters; the limit is {longest:,}"
+    elif any("\ud800" <= character <= "\udfff" for character in value):
+        problem = "holds half a character, which cannot be stored"
+    else:
+        return value
+    message = f"{what} {problem}"
+    raise PayloadError(message, field=what)
 
 
 def short_hash(text: str, length: int) -> str:

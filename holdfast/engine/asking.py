@@ -21,13 +21,15 @@ from holdfast.core.errors import (
 )
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import RunStatus
-from holdfast.core.ids import check_id, short_hash
+from holdfast.core.ids import check_id, check_text, short_hash
 from holdfast.engine.head import Head, Request
 from holdfast.engine.replaying import replayed
 from holdfast.engine.starting import OnConflict, Start
 from holdfast.engine.views import waiting_for
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from holdfast.core.definitions import WorkflowFunction
     from holdfast.core.instance import Host
     from holdfast.engine.effects import Ended
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Filter", "failed_run", "finished_query", "make_start", "run_query"]
 
-_MAX_REQUEST_ID: Final = 256
 _POLICIES: Final = ("fail", "use_existing", "terminate_existing")
 _FAILURES: Final[dict[RunStatus, type[WorkflowFailedError]]] = {
     RunStatus.FAILED: WorkflowFailedError,
@@ -97,9 +98,7 @@ def make_start(  # noqa: PLR0913 - what a start is made of
 
 
 def _request(request_id: str, target: str, raw: bytes, run_id: str) -> Request:
-    if not 0 < len(request_id) <= _MAX_REQUEST_ID:
-        message = f"a request id has 1 to {_MAX_REQUEST_ID} characters, not {len(request_id)}"
-        raise PayloadError(message, field="request_id")
+    check_text(request_id, "request_id")
     digest = hashlib.blake2b(target.encode() + b"\n" + raw, digest_size=16).hexdigest()
     return Request(request_id, digest, run_id)
 
@@ -174,7 +173,7 @@ class Filter:
     status: RunStatus | None
     workflow: str | None
     attributes: dict[str, Any]
-    text: str | None
+    words: Sequence[str]
 
     def matches(self, entry: IndexEntry, status: RunStatus) -> bool:
         """Say whether a run is wanted."""
@@ -182,7 +181,7 @@ class Filter:
             return False
         if self.workflow is not None and entry.workflow != self.workflow:
             return False
-        if self.text is not None and self.text not in entry.id:
+        if not all(word in entry.id for word in self.words):
             return False
         if self.attributes:
             known = entry.attributes or {}

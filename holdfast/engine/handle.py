@@ -22,12 +22,20 @@ class WorkflowHandle:
     Attributes:
         id: The workflow id.
         run_id: The run that it was made for; empty for whichever run is the newest.
+        created: Whether the call that gave this handle made the run, rather than found it.
     """
 
-    __slots__ = ("_decode", "_engine", "_follow", "id", "run_id")
+    __slots__ = ("_decode", "_engine", "_follow", "created", "id", "run_id")
 
-    def __init__(
-        self, engine: Engine, workflow_id: str, run_id: str, *, follow: bool, decode: Decoder | None = None
+    def __init__(  # noqa: PLR0913 - made by the engine alone
+        self,
+        engine: Engine,
+        workflow_id: str,
+        run_id: str,
+        *,
+        follow: bool,
+        decode: Decoder | None = None,
+        created: bool = False,
     ) -> None:
         """Refer to a run.
 
@@ -37,9 +45,11 @@ class WorkflowHandle:
             run_id: The run; empty for the newest.
             follow: Let `result` go on to the run that follows by continue-as-new.
             decode: How to read the result, where the caller knows better than the run.
+            created: The call that gave this handle has made the run.
         """
         self.id = workflow_id
         self.run_id = run_id
+        self.created = created
         self._engine = engine
         self._follow = follow
         self._decode = decode

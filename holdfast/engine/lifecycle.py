@@ -10,11 +10,8 @@ import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from holdfast.core.codec import Decoder, decode_json
 from holdfast.core.durations import Duration, milliseconds
-from holdfast.core.errors import CorruptDocumentError, FencedError, StoreError, WorkflowNotFoundError
-from holdfast.core.failure import FailureInfo
-from holdfast.core.history import RunStatus
+from holdfast.core.errors import FencedError, StoreError
 from holdfast.core.instance import Host
 from holdfast.core.registry import Registry
 from holdfast.engine.attempts import Attempts
@@ -22,16 +19,14 @@ from holdfast.engine.checkpoint import CHECKPOINT_COMMITS, Checkpoints
 from holdfast.engine.clock import SystemClock
 from holdfast.engine.committer import Committer
 from holdfast.engine.courier import Courier
-from holdfast.engine.effects import Ended
-from holdfast.engine.head import Head
 from holdfast.engine.hooks import HookCaller, Hooks
 from holdfast.engine.index import Index
+from holdfast.engine.looking import Looking
 from holdfast.engine.partition import RENEW_SECONDS, Partition
-from holdfast.engine.reader import Reader, StoredRun
+from holdfast.engine.reader import Reader
 from holdfast.engine.recovery import recover_runs
 from holdfast.engine.runtime import Runtime
 from holdfast.engine.sweeper import Sweeper
-from holdfast.engine.views import RunDescription, instant
 from holdfast.engine.watchdog import Watchdog
 from holdfast.engine.world import MAX_PAYLOAD_BYTES, World
 
@@ -117,11 +112,13 @@ class Parts:
         index: A little about every run.
         world: What runs share; present once it is open.
         runtime: Runs in memory, and their turns; present once it is open.
+        looking: Answers questions about runs; present once it is open.
         watchdog: Looks for workflow code that does not yield.
     """
 
     world: World
     runtime: Runtime
+    looking: Looking
 
     def __init__(
         self,
@@ -173,6 +170,7 @@ class Parts:
             self.world, runtime.submit, max_async=options.max_async_activities, max_threads=options.max_threads
         )
         runtime.courier = Courier(self.world, self._reader, runtime)
+        self.looking = Looking(runtime, self.index, self._reader, self.registry)
         runtime.sweeper = Sweeper(self._reader, committer, runtime, self.log)
         self.committer, self._partition = committer, partition
         self._checkpoints = Checkpoints(partition, self.index, committer, options.checkpoint_commits)
@@ -226,10 +224,11 @@ class Parts:
         if self._state != "open":
             return
         self._state = "closing"
-        fenced = self.runtime.fenced_by is not None
+        fenced = self.runtime.closed_by is not None
         await self.runtime.attempts.stop(milliseconds(self.options.drain, "drain") / 1000)
         if not fenced:
             await self._settle()
+        self.runtime.dismiss(StoreError("the engine is closed"))
         await self.runtime.courier.stop()
         await self.runtime.sweeper.stop()
         await self.runtime.stop()
@@ -247,7 +246,7 @@ class Parts:
         await self.store.close()
 
     async def _settle(self) -> None:
-        while not self.runtime.idle and self.runtime.fenced_by is None:  # noqa: ASYNC110 - many parts come to rest
+        while not self.runtime.idle and self.runtime.closed_by is None:  # noqa: ASYNC110 - many parts come to rest
             await asyncio.sleep(0)
 
     # Looking.
@@ -260,8 +259,8 @@ class Parts:
             FencedError: Another process owns the runs.
         """
         if self._state == "open":
-            if self.runtime.fenced_by is not None:
-                raise self.runtime.fenced_by
+            if self.runtime.closed_by is not None:
+                raise self.runtime.closed_by
             return self
         message = f"the engine is {self._state}, not open"
         raise StoreError(message)
@@ -270,8 +269,8 @@ class Parts:
         """Say why work cannot be taken now; empty where it can."""
         if self._state != "open":
             return f"the engine is {self._state}"
-        if self.runtime.fenced_by is not None:
-            return str(self.runtime.fenced_by)
+        if self.runtime.closed_by is not None:
+            return str(self.runtime.closed_by)
         return "" if self._reader.available else "the store does not answer"
 
     def observe(self, hooks: Hooks) -> None:
@@ -292,66 +291,3 @@ class Parts:
             attempts.running,
             attempts.abandoned,
         )
-
-    async def stored(self, workflow_id: str, run_id: str | None, *, history: bool) -> StoredRun:
-        """Read a run as it is stored.
-
-        Raises:
-            WorkflowNotFoundError: There is none.
-        """
-        found = await self._reader.run(workflow_id, history=history)
-        if found is None or found.head["status"] == RunStatus.PURGED:
-            message = f"there is no workflow {workflow_id!r}"
-            raise WorkflowNotFoundError(message)
-        if run_id is not None and found.head["run_id"] != run_id:
-            found = await self._reader.past_run(run_id, history=history)
-            if found is None or found.head["id"] != workflow_id:
-                message = f"workflow {workflow_id!r} has no run {run_id!r}"
-                raise WorkflowNotFoundError(message)
-        return found
-
-    async def outcome(self, workflow_id: str, run_id: str) -> Ended:
-        """Wait for a run to end, and say how."""
-        entry = self.index.get(workflow_id)
-        if entry is not None and entry.run_id == run_id and entry.status.is_open:
-            future: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
-            self.runtime.outcomes[workflow_id, run_id].append(future)
-            return await future
-        stored = await self.stored(workflow_id, run_id, history=False)
-        head = Head.decode(stored.head, stored.blobs)
-        if head.status.is_open:
-            return await self.outcome(workflow_id, run_id)
-        return Ended(head.run_id, head.workflow, head.version, head.status, head.value, head.next_run)
-
-    def result_decoder(self, ended: Ended) -> Decoder:
-        """Give the decoder of a run's result: its workflow's, where that is registered here."""
-        try:
-            return self.registry.workflow(ended.workflow, ended.version).decode_result
-        except WorkflowNotFoundError:
-            return decode_json
-
-    def describe_corrupt(self, workflow_id: str, error: CorruptDocumentError) -> RunDescription:
-        """Show what the index knows of a run whose documents are damaged."""
-        entry = self.index.get(workflow_id)
-        if entry is None:
-            raise error
-        return RunDescription(
-            workflow_id,
-            entry.run_id,
-            entry.workflow,
-            "",
-            RunStatus.CORRUPT,
-            None,
-            None,
-            FailureInfo.of(error),
-            dict(entry.attributes or {}),
-            instant(entry.created),
-            instant(entry.finished or entry.created),
-            None,
-            ["a repair of its documents, or a purge"],
-            [],
-        )
-
-    async def purge_corrupt(self, workflow_id: str) -> None:
-        """Put a tombstone over a run whose documents are damaged; what its damaged head named cannot be found."""
-        await self.runtime.overwrite_corrupt(workflow_id)

@@ -117,6 +117,33 @@ class Reader:
             raise found
         return found
 
+    async def events_after(self, key: str, after: int) -> tuple[dict[str, Any], list[Event]] | None:
+        """Read the events of a run past the nth, and its head, without the pages before; None where there is no run.
+
+        Raises:
+            CorruptDocumentError: One of its documents is damaged or missing.
+        """
+        document = (await self.read([key])).get(key)
+        if document is None:
+            return None
+        head = unseal(key, document.value)
+        records, page = list(head["tail"]), head["pages"]
+        while page and (not records or records[0]["seq"] > after + 1):
+            page -= 1
+            records = unseal(*await self._one_document(page_key(head["run_id"], page)))["events"] + records
+        records = [record for record in records if record["seq"] > after]
+        named = [head[name] for name in ("input_blob", "value_blob") if name in head]
+        named += [record["blob"] for record in records if "blob" in record]
+        blobs = {name: unseal_value(*await self._one_document(name)) for name in dict.fromkeys(named)}
+        return head, _events(head, records, blobs)
+
+    async def _one_document(self, key: str) -> tuple[str, bytes]:
+        document = (await self.read([key])).get(key)
+        if document is None:
+            message = f"document {key!r} is missing"
+            raise CorruptDocumentError(message)
+        return key, document.value
+
     async def runs(self, keys: Sequence[str], *, history: bool | None) -> dict[str, StoredRun | CorruptDocumentError]:
         """Read many runs in few calls, by the keys of their heads; absent ones are left out.
 

@@ -37,13 +37,15 @@ async def recover_runs(runtime: Runtime, index: Index, reader: Reader) -> None:
 
 
 async def _bring_back(runtime: Runtime, reader: Reader, ids: Sequence[str]) -> None:
-    places = {run_key(workflow_id): run for workflow_id in ids if (run := runtime.place(workflow_id)) is not None}
+    places = {
+        run_key(workflow_id): run for workflow_id in ids if (run := runtime.arrivals.place(workflow_id)) is not None
+    }
     stored = await reader.runs(list(places), history=None)
     loop = asyncio.get_running_loop()
     for key, run in places.items():
         found = stored.get(key)
         if isinstance(found, CorruptDocumentError):
-            runtime.found_corrupt(run, found)
+            runtime.arrivals.corrupt(run, found)
         else:
-            loop.call_soon(runtime.arrived, run, found)
+            loop.call_soon(runtime.arrivals.arrived, run, found)
     await asyncio.sleep(0)

@@ -11,20 +11,17 @@ import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from holdfast.core.errors import CorruptDocumentError, FencedError, HoldfastError, StoreError
+from holdfast.core.errors import FencedError, HoldfastError, StoreError
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import RunStatus
 from holdfast.engine.alarm import Alarm
+from holdfast.engine.arrivals import Arrivals
 from holdfast.engine.change import Change, Slot
-from holdfast.engine.documents import run_key
 from holdfast.engine.duties import next_wake
-from holdfast.engine.head import Head
 from holdfast.engine.items import CatchUp, Item, Recover, WakeUp
 from holdfast.engine.perform import PERFORM
-from holdfast.engine.restore import restore
 from holdfast.engine.run import Run
-from holdfast.engine.starting import Purge
-from holdfast.engine.writing import collect, entry_of
+from holdfast.engine.writing import collect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +33,7 @@ if TYPE_CHECKING:
     from holdfast.engine.effects import Ended
     from holdfast.engine.hooks import HookCaller
     from holdfast.engine.index import Index, IndexEntry
-    from holdfast.engine.reader import Reader, StoredRun
+    from holdfast.engine.reader import Reader
     from holdfast.engine.sweeper import Sweeper
     from holdfast.engine.watchdog import Watchdog
     from holdfast.engine.world import World
@@ -57,7 +54,7 @@ class Runtime:
         outcomes: Who waits for the end of a run, by workflow id and run id.
         replies: Who waits for the reply of an update, by workflow id and update id.
         watchers: Who wants to know when a workflow id has moved.
-        fenced_by: Why this process may not write any more; None while it may.
+        closed_by: Why nothing more is taken: the engine is closed, or another process owns the runs; None while it is.
         atomic: The store writes a batch as a whole.
         watchdog: Is told whose turn it is.
         on_fenced: Is told when another process has taken over.
@@ -74,22 +71,20 @@ class Runtime:
         """Begin with no run in memory; the committer, attempts and courier are attached before the first turn."""
         self.world = world
         self.index = index
-        self.reader = reader
         self.hooks = hooks
         self.live: dict[str, Run] = {}
         self.outcomes: defaultdict[tuple[str, str], list[asyncio.Future[Ended]]] = defaultdict(list)
         self.replies: defaultdict[tuple[str, str], list[asyncio.Future[Event | None]]] = defaultdict(list)
         self.watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        self.fenced_by: FencedError | None = None
+        self.closed_by: StoreError | FencedError | None = None
         self.atomic = True
         self.alarm = Alarm(world.clock, self.wake)
+        self.arrivals = Arrivals(self, reader)
         self._max_cached = max_cached
         self._loop = asyncio.get_running_loop()
         self._dirty: list[Run] = []
         self._tick_due = False
-        self._loads: set[asyncio.Task[None]] = set()
         self._late: dict[str, IndexEntry] = {}
-        self._refused: dict[str, FailureInfo] = {}
 
     # What comes in.
 
@@ -97,22 +92,23 @@ class Runtime:
         """Put something into a run's inbox; the run is read if it is not in memory.
 
         Raises:
-            FencedError: This process may not write any more.
+            StoreError: The engine is closed.
+            FencedError: Another process owns the runs.
         """
-        if self.fenced_by is not None:
-            raise self.fenced_by
+        if self.closed_by is not None:
+            raise self.closed_by
         run = self.live.get(workflow_id)
         if run is None:
             run = self.live[workflow_id] = Run(workflow_id, self.world)
             run.inbox.append(item)
             if item.creates and self.index.get(workflow_id) is None:
-                self._mark(run)
+                self.mark(run)
             else:
-                self._read(run)
+                self.arrivals.read(run)
             return
         run.inbox.append(item)
         if run.slot is _IDLE:
-            self._mark(run)
+            self.mark(run)
 
     async def ask(self, workflow_id: str, item: Item) -> Any:  # noqa: ANN401 - each item has its own answer
         """Submit something and wait until what came of it is durable."""
@@ -125,7 +121,7 @@ class Runtime:
         run = self.live.get(workflow_id)
         if run is not None:
             run.wake = 0
-        if self.fenced_by is None:
+        if self.closed_by is None:
             self.submit(workflow_id, WakeUp())
 
     @property
@@ -133,7 +129,7 @@ class Runtime:
         """Whether nothing goes on that does not wait for time or for somebody outside."""
         return not (
             self._dirty
-            or self._loads
+            or self.arrivals.expected
             or self.attempts.running
             or self.courier.busy
             or self.sweeper.busy
@@ -142,7 +138,8 @@ class Runtime:
 
     # Turns.
 
-    def _mark(self, run: Run) -> None:
+    def mark(self, run: Run) -> None:
+        """Let a run have its turn soon."""
         run.slot = _DIRTY
         self._dirty.append(run)
         if not self._tick_due:
@@ -155,7 +152,7 @@ class Runtime:
         now, watchdog = self.world.clock.now(), self.watchdog
         turns, self._dirty = self._dirty[:_TURNS_PER_TICK], self._dirty[_TURNS_PER_TICK:]
         for run in turns:
-            if self.fenced_by is None:
+            if self.closed_by is None:
                 watchdog.turns += 1
                 watchdog.whose = run.workflow_id
                 self._turn(run, now)
@@ -187,6 +184,10 @@ class Runtime:
         except StoreError as error:
             self._refuse_run(run, error)
             return
+        except Exception as error:
+            self.world.host.logger.exception("the change of %r could not be written down", run.workflow_id)
+            self._refuse_run(run, StoreError(f"internal error: {type(error).__name__}: {error}"))
+            return
         run.slot = _BUSY
         self.committer.add(change)
 
@@ -210,7 +211,7 @@ class Runtime:
             run.wake = due
             self.alarm.set(due, run.workflow_id)
         if run.inbox:
-            self._mark(run)
+            self.mark(run)
 
     def _drop(self, run: Run) -> None:
         """Forget a run that has nothing left to do; what came for it meanwhile begins again from the store."""
@@ -269,7 +270,7 @@ class Runtime:
 
     def fenced(self, error: FencedError) -> None:
         """Another process owns the runs now: stop, drop everything, write nothing."""
-        self.fenced_by = error
+        self.closed_by = error
         self.world.host.logger.critical("%s", error)
         self.on_fenced(error)
         self._loop.call_soon(self._abandon_all, error)
@@ -283,10 +284,17 @@ class Runtime:
                 self.attempts.abandon(run.head.run_id, pending.id)
             run.leave_memory()
         self.live.clear()
+        self.dismiss(error)
+
+    def dismiss(self, error: StoreError | FencedError) -> None:
+        """Take nothing more, and let whoever waits for the end of a run, or for a reply, know."""
+        self.closed_by = error
         waiting: list[list[asyncio.Future[Any]]] = [*self.outcomes.values(), *self.replies.values()]
         for future in (future for several in waiting for future in several):
             if not future.done():
                 future.set_exception(error)
+        for watcher in (watcher for several in self.watchers.values() for watcher in several):
+            watcher.set()
 
     def _refuse_run(self, run: Run, error: StoreError) -> None:
         """Stall a run whose change cannot be stored: what is stored of it stays, and no other run is disturbed."""
@@ -294,7 +302,8 @@ class Runtime:
             item.refuse(error)
         run.applied = []
         if run.head.revision > 1:
-            self._refused[run.workflow_id] = FailureInfo("StoreError", f"its change cannot be stored: {error}")
+            failure = FailureInfo("StoreError", f"its change cannot be stored: {error}")
+            self.arrivals.stall_next(run.workflow_id, failure)
         self._start_over(run)
 
     def _start_over(self, run: Run) -> None:
@@ -304,70 +313,8 @@ class Runtime:
         again = Run(run.workflow_id, self.world)
         again.inbox = [item for item, _ in run.applied if not isinstance(item, Recover)] + run.inbox
         self.live[run.workflow_id] = again
-        self._read(again)
+        self.arrivals.read(again)
         self._loop.call_soon(run.leave_memory)
-
-    # Reading runs.
-
-    def _read(self, run: Run) -> None:
-        run.slot = Slot.LOADING
-        task = self._loop.create_task(self._read_one(run))
-        self._loads.add(task)
-        task.add_done_callback(self._loads.discard)
-
-    async def _read_one(self, run: Run) -> None:
-        try:
-            stored = await self.reader.run(run.workflow_id)
-        except CorruptDocumentError as error:
-            self.found_corrupt(run, error)
-        except StoreError as error:
-            self._refuse_all(run, error)
-        else:
-            self._loop.call_soon(self.arrived, run, stored)
-
-    def arrived(self, run: Run, stored: StoredRun | None) -> None:
-        """Bring a run to life that has been read; called from the loop, never from a task."""
-        if self.live.get(run.workflow_id) is not run or self.fenced_by is not None:
-            return
-        if stored is not None:
-            try:
-                restore(run, stored.head, stored.history, stored.blobs, stored.seen)
-            except (KeyError, TypeError, ValueError) as error:
-                self.found_corrupt(
-                    run, CorruptDocumentError(f"run {run.workflow_id!r} is not in a form known here: {error!r}")
-                )
-                return
-            run.expected = stored.version
-            run.indexed = self.index.get(run.workflow_id)
-            if run.indexed is None:
-                self.index.put(entry_of(run, 0, due=next_wake(run)))
-            refusal = self._refused.get(run.workflow_id)
-            if refusal is not None:
-                run.stall_for(refusal)
-            else:
-                run.inbox.insert(0, Recover())
-            self.index.overlay(run.workflow_id, RunStatus.STALLED if run.stall is not None else None)
-        self._mark(run)
-
-    def found_corrupt(self, run: Run, error: CorruptDocumentError) -> None:
-        """Quarantine a run whose documents are damaged; no other is touched."""
-        self.world.host.logger.error("workflow %r is corrupt: %s", run.workflow_id, error)
-        self.index.overlay(run.workflow_id, RunStatus.CORRUPT)
-        self._refuse_all(run, error)
-
-    def _refuse_all(self, run: Run, error: StoreError) -> None:
-        if self.live.get(run.workflow_id) is run:
-            del self.live[run.workflow_id]
-        for item in run.inbox:
-            item.refuse(error)
-
-    def place(self, workflow_id: str) -> Run | None:
-        """Make a place for a run that is about to be read with many others; None where it is in memory."""
-        if workflow_id in self.live:
-            return None
-        run = self.live[workflow_id] = Run(workflow_id, self.world)
-        run.slot = Slot.LOADING
-        return run
 
     # Leaving memory.
 
@@ -386,25 +333,12 @@ class Runtime:
         """Read a stalled run again, in case its code fits now."""
         run = self.live.get(workflow_id)
         if run is not None and run.stall is not None and run.slot is _IDLE:
-            self._refused.pop(workflow_id, None)
+            self.arrivals.allow(workflow_id)
             self._start_over(run)
-
-    async def overwrite_corrupt(self, workflow_id: str) -> None:
-        """Put a tombstone over the damaged head of a run."""
-        key = run_key(workflow_id)
-        damaged, known = (await self.reader.read([key])).get(key), self.index.get(workflow_id)
-        if damaged is None or known is None:
-            return
-        run = self.live[workflow_id] = Run(workflow_id, self.world)
-        run.expected = damaged.version
-        status = RunStatus.TERMINATED
-        run.head = Head(workflow_id, known.run_id, known.workflow, "", known.created, 0, b"null", status=status)
-        await self.ask(workflow_id, Purge())
 
     async def stop(self) -> None:
         """Take every run out of memory; nothing is applied any more."""
-        for task in list(self._loads):
-            task.cancel()
+        self.arrivals.stop()
         self.alarm.stop()
         self._loop.call_soon(self._leave_all)
         await asyncio.sleep(0)

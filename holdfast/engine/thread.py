@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -62,6 +63,10 @@ class EngineThread:
     def _serve(loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         loop.run_forever()
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.close()
 
     def close(self) -> None:
@@ -88,14 +93,30 @@ class EngineThread:
         """Close it."""
         self.close()
 
-    def run(self, call: Coroutine[Any, Any, T]) -> T:
-        """Run one of the engine's own calls on its thread, and wait for the answer."""
-        loop = self._loop
-        if loop is None:
+    def run(self, call: Coroutine[Any, Any, T], *, timeout: float | None = None) -> T:
+        """Run one of the engine's own calls on its thread, and wait for the answer.
+
+        Args:
+            call: What the engine's method gave.
+            timeout: The most seconds to wait; the call is cancelled then.
+
+        Raises:
+            StoreError: The engine is closed, or is closed before the answer is there.
+            TimeoutError: There is no answer in time.
+        """
+        if self._loop is None:
             call.close()
             message = "the engine is closed"
             raise StoreError(message)
-        return asyncio.run_coroutine_threadsafe(call, loop).result()
+        future = asyncio.run_coroutine_threadsafe(call, self._loop)
+        try:
+            return future.result(timeout)
+        except concurrent.futures.CancelledError as error:
+            message = "the engine was closed before it answered"
+            raise StoreError(message) from error
+        except TimeoutError:
+            future.cancel()
+            raise
 
     def iterate(self, make: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
         """Iterate, from this thread, over something that is async on the engine's."""
@@ -204,12 +225,14 @@ class BlockingHandle:
     Attributes:
         id: The workflow id.
         run_id: The run that it was made for; empty for whichever run is the newest.
+        created: Whether the call that gave this handle made the run, rather than found it.
     """
 
     def __init__(self, thread: EngineThread, handle: WorkflowHandle) -> None:
         """Wrap a handle of the engine."""
         self.id = handle.id
         self.run_id = handle.run_id
+        self.created = handle.created
         self._thread = thread
         self._handle = handle
 

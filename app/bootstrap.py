@@ -1,0 +1,69 @@
+"""From settings to an engine: the one place that names concrete stores."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.errors import StartupError
+from app.modules import load_functions
+from holdfast import EngineThread, StoreError
+from holdfast.stores import MemoryStore, SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.settings import Settings
+    from holdfast import FencedError
+    from holdfast.ports import StateStore
+
+__all__ = ["build_engine", "make_store"]
+
+_SQLITE = "sqlite:///"
+_MEMORY = "memory:"
+
+
+def make_store(settings: Settings) -> StateStore:
+    """Make the store that the settings name.
+
+    Raises:
+        StartupError: There is none of that kind.
+    """
+    if settings.store == _MEMORY:
+        return MemoryStore()
+    if settings.store.startswith(_SQLITE) and len(settings.store) > len(_SQLITE):
+        return SqliteStore(Path(settings.store.removeprefix(_SQLITE)), busy_timeout=settings.store_wait)
+    message = f"HOLDFAST_STORE: {settings.store!r} is not a store: write sqlite:///path/to/file.db or memory:"
+    raise StartupError(message)
+
+
+def build_engine(settings: Settings, on_fenced: Callable[[FencedError], None]) -> EngineThread:
+    """Make the engine that the settings describe; it is not opened yet.
+
+    Args:
+        settings: Of the service.
+        on_fenced: Called, on the engine's thread, when another process has taken the runs over.
+
+    Raises:
+        StartupError: The store is of no known kind, a module cannot be used, or two functions claim one name.
+    """
+    store = make_store(settings)
+    functions = load_functions(settings.workflows)
+    if not functions.workflows:
+        logging.getLogger("holdfast.service").warning("no workflows are loaded: set HOLDFAST_WORKFLOWS=module,module")
+    try:
+        return EngineThread(
+            store,
+            workflows=functions.workflows,
+            activities=functions.activities,
+            instance=settings.instance,
+            max_cached_runs=settings.max_cached_runs,
+            max_threads=settings.activity_threads,
+            drain=settings.drain,
+            dev_replay=settings.dev_replay,
+            on_fenced=on_fenced,
+        )
+    except (TypeError, ValueError, StoreError) as error:
+        message = f"the workflows cannot be registered: {error}"
+        raise StartupError(message) from error

@@ -1,0 +1,161 @@
+"""Settings of the service: environment variables that begin with ``HOLDFAST_``."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import re
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.durations import DurationField, parse_duration
+from app.errors import StartupError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Address", "Settings", "load_settings", "misspelt"]
+
+PREFIX: Final = "HOLDFAST_"
+_TOKEN = re.compile(r"[!-~]{1,512}")
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+_LAST_PORT: Final = 65_535
+
+
+class Address(NamedTuple):
+    """Where the service listens."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class Settings(BaseSettings):
+    """How the service runs.
+
+    Attributes:
+        store: Where runs are kept: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, or ``memory:``.
+        store_wait: How long to wait at start until another process lets go of the store.
+        workflows: The modules whose workflows and activities it runs; see `app.modules`.
+        address: ``host:port`` to listen on; port 0 takes a free one.
+        token: What callers have to present; needed where others than this machine can reach the address.
+        token_file: A file that holds the token instead.
+        instance: Names this process across its restarts: a successor of the same name need not wait for it.
+        dev_replay: Replay each run after every step and stall it at the first difference: for development.
+        max_body_bytes: The largest request body.
+        threads: How many requests are worked on at a time; half of them may be waiting ones.
+        call_timeout: How long a request waits for the engine and its store before it is told to come again.
+        drain: How long running activities may take to end at shutdown.
+        activity_threads: How many ``def`` activities run at a time.
+        max_cached_runs: How many runs stay in memory while nothing happens to them.
+        log_format: ``json``, ``console``, or ``auto``: console on a terminal, JSON elsewhere.
+        log_level: The least level that is logged.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    store: str = "sqlite:///holdfast.db"
+    store_wait: DurationField = parse_duration("30s")
+    workflows: Annotated[tuple[str, ...], NoDecode] = ()
+    address: Annotated[Address, NoDecode] = Address("127.0.0.1", 8000)
+    token: SecretStr | None = None
+    token_file: Path | None = None
+    instance: str = Field(default_factory=socket.gethostname, min_length=1, max_length=256)
+    dev_replay: bool = False
+    max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    threads: int = Field(default=32, ge=2, le=1_000)
+    call_timeout: DurationField = parse_duration("10s")
+    drain: DurationField = parse_duration("10s")
+    activity_threads: int = Field(default=32, ge=1, le=1_000)
+    max_cached_runs: int = Field(default=10_000, ge=1)
+    log_format: Literal["json", "console", "auto"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("workflows", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """Read ``module,module``."""
+        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @field_validator("address", mode="before")
+    @classmethod
+    def _parse_address(cls, value: object) -> object:
+        """Read ``host:port``; an IPv6 host stands in brackets."""
+        if not isinstance(value, str):
+            return value
+        match = _ADDRESS.fullmatch(value.strip())
+        if match is None or int(match[2]) > _LAST_PORT:
+            message = "write host:port, such as 127.0.0.1:8000 or [::1]:8000"
+            raise ValueError(message)
+        return Address(match[1].strip("[]"), int(match[2]))
+
+    @model_validator(mode="after")
+    def _check_token(self) -> Self:
+        """Find the token, and insist on one where others can reach the address."""
+        if self.token is None and self.token_file is not None:
+            object.__setattr__(self, "token", SecretStr(_read_token(self.token_file)))
+        if self.token is not None and not _TOKEN.fullmatch(self.token.get_secret_value()):
+            message = "the token must be 1 to 512 visible ASCII characters without spaces"
+            raise ValueError(message)
+        if self.token is None and not self.address.is_loopback:
+            message = (
+                f"{self.address} can be reached from other machines, so a token is needed: "
+                f"set {PREFIX}TOKEN or {PREFIX}TOKEN_FILE, or listen on 127.0.0.1"
+            )
+            raise ValueError(message)
+        return self
+
+
+def _read_token(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{PREFIX}TOKEN_FILE: {path} cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise ValueError(message) from error
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        StartupError: One of them is not right; the text names it, and never what it was set to.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise StartupError("; ".join(_words(error))) from None
+
+
+def _words(error: ValidationError) -> Iterable[str]:
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        name = f"{PREFIX}{str(problem['loc'][0]).upper()}: " if problem["loc"] else ""
+        yield name + problem["msg"].removeprefix("Value error, ")
+
+
+def misspelt() -> dict[str, str]:
+    """Find variables in the environment that look like a setting and are none, and what was probably meant.
+
+    Others that begin with the prefix are let be: Kubernetes sets some for a service of that name.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    odd = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    close = {name: difflib.get_close_matches(name, known, n=1, cutoff=0.9) for name in odd}
+    return {name: found[0] for name, found in close.items() if found}

@@ -1,0 +1,101 @@
+"""A reader who follows a page to the letter, in a checkout of their own."""
+
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+from tests.docs.compare import differences
+from tests.docs.markdown import ROOT, Block, Command, read_blocks, read_commands
+from tests.docs.shell import Shell
+
+ADDRESS = "127.0.0.1:8000"
+SERVE = ("make run", ".venv/bin/holdfast serve", "holdfast serve")
+SECONDS = 30
+
+
+class Reader:
+    """Types every command, saves every file and runs every snippet of a page, in order.
+
+    The checkout is a folder of links to this one, so that no page leaves anything behind, and the service gets a port
+    that is free. A command that serves goes on in the background, as in a second terminal.
+    """
+
+    def __init__(self, page: Path, folder: Path) -> None:
+        self.page = page
+        self.folder = folder
+        self.address = f"127.0.0.1:{free_port()}"
+        self.served = 0
+        for entry in ROOT.iterdir():
+            if entry.name not in {"var", ".venv"}:
+                (folder / entry.name).symlink_to(entry)
+        (folder / ".venv").symlink_to(sys.prefix)
+
+    def follow(self) -> None:
+        """Do what the page says.
+
+        Raises:
+            AssertionError: Something else comes of it than the page shows.
+        """
+        blocks = read_blocks(self.page)
+        with Shell(self.folder, self.environment()) as shell:
+            for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+                if block.language == "console":
+                    for command in read_commands(block):
+                        self.check(command.line, command.output, self.type(shell, command))
+                elif block.language == "python" and block.file:
+                    (self.where(shell) / block.file).write_text(block.text, encoding="utf-8")
+                elif block.language == "python":
+                    self.run(shell, block, following)
+
+    def environment(self) -> dict[str, str]:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        return {
+            "PATH": path,
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            "COLUMNS": "120",
+            "NO_COLOR": "1",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONWARNINGS": "error",
+            "HOLDFAST_ADDRESS": self.address,
+            # Everything is installed: `make` need not look.
+            "BASH_FUNC_make%%": '() { command make -o .venv/.service-installed -o .venv/.dev-installed "$@"; }',
+        }
+
+    def type(self, shell: Shell, command: Command) -> str:
+        text = command.text.replace(ADDRESS, self.address)
+        if text not in SERVE:
+            return shell.run(text)
+        self.served += 1
+        log = self.folder / f"served-{self.served}.log"
+        printed = shell.run(f"{text} >{log} 2>&1 &")
+        end = time.monotonic() + SECONDS
+        while differences(command.output, output := self.as_shown(log)) and time.monotonic() < end:
+            time.sleep(0.1)
+        return printed + output
+
+    def run(self, shell: Shell, block: Block, following: Block | None) -> None:
+        (self.where(shell) / "snippet.py").write_text(block.text, encoding="utf-8")
+        printed = shell.run("python snippet.py")
+        shown = following.text.splitlines() if following is not None and following.language == "text" else []
+        self.check(block.line, shown, printed)
+
+    def check(self, line: int, shown: list[str], printed: str) -> None:
+        found = differences(shown, printed.replace(self.address, ADDRESS).replace(str(self.folder), "..."))
+        assert not found, f"{self.page.relative_to(ROOT)}:{line}\n{found}"
+
+    def as_shown(self, log: Path) -> str:
+        return log.read_text(encoding="utf-8").replace(self.address, ADDRESS) if log.exists() else ""
+
+    @staticmethod
+    def where(shell: Shell) -> Path:
+        return Path(shell.run("pwd"))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,74 @@
+"""A terminal that a page's commands are typed into."""
+
+import os
+import queue
+import signal
+import subprocess
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+MARK = "-- answered --"
+SECONDS = 60
+
+
+class Shell:
+    """One bash with job control, as a person has it; its folder, variables and jobs last from command to command."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            ["bash", "--noprofile", "--norc"],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            text=True,
+        )
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.run("set -m")
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line.rstrip("\n"))
+        self._lines.put(None)
+
+    def run(self, command: str) -> str:
+        """Type a command, and give what it prints until the next prompt."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{{ {command}\n}} </dev/null\nprintf '\\n%s\\n' '{MARK}'\n")
+        self._process.stdin.flush()
+        printed: list[str] = []
+        while (line := self._next(command)) != MARK:
+            printed.append(line)
+        if printed and not printed[-1]:  # the line break before the mark
+            printed.pop()
+        return "\n".join(printed)
+
+    def _next(self, command: str) -> str:
+        try:
+            line = self._lines.get(timeout=SECONDS)
+        except queue.Empty:
+            raise AssertionError(f"no prompt after {SECONDS} s: {command}") from None
+        if line is None:
+            raise AssertionError(f"the shell has ended: {command}")
+        return line
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for job in self.run("jobs -p").split():
+            with suppress(ProcessLookupError, ValueError):
+                os.killpg(int(job), signal.SIGKILL)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=SECONDS)
+        self._reader.join(timeout=SECONDS)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
