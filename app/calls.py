@@ -64,6 +64,10 @@ class Calls:
                 group.discard(future)
                 self._idle.notify_all()
 
+    def spawn(self, call: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin something on the loop that nobody waits for here."""
+        return asyncio.run_coroutine_threadsafe(call, self._loop)
+
     def end_waits(self) -> None:
         """Cancel the calls that wait for something to happen to a run."""
         self._cancel(self._waiting)

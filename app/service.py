@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import threading
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from app.calls import Calls
@@ -15,9 +14,11 @@ from holdfast import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
+    from concurrent.futures import Future
 
     from app.settings import Settings
     from holdfast import Engine, EngineThread, FencedError
+    from holdfast.core.definitions import WorkflowDefinition
 
 __all__ = ["Service"]
 
@@ -110,6 +111,7 @@ class Service:
                 _log.error("the engine did not close in time: what it had not written yet is redone at the next start")
 
     def _close(self) -> None:
+        _log.info("shutting down")
         thread, calls = self._thread, self._calls
         if thread is None or calls is None:
             return
@@ -117,7 +119,7 @@ class Service:
         calls.finish(_FINISH_SECONDS)
         try:
             thread.close()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, the process ends, and what is stored is whole
             _log.exception("the engine could not be closed")
         self._state = "closed"
 
@@ -144,11 +146,9 @@ class Service:
 
     def _look_for_store(self) -> None:
         """Ask the store for something, for as long as it takes: with that the engine notices that it is back."""
-        if self._thread is None or not (self._probe is None or self._probe.done()):
+        if self._thread is None or self._calls is None or not (self._probe is None or self._probe.done()):
             return
-        with contextlib.suppress(RuntimeError):  # the loop has just ended
-            loop = self._thread.run(_running_loop())
-            self._probe = asyncio.run_coroutine_threadsafe(_ask(self._thread.engine), loop)
+        self._probe = self._calls.spawn(_ask(self._thread.engine))
 
     # Calling the engine.
 
@@ -167,6 +167,26 @@ class Service:
             raise NotReadyError(reason)
         seconds = self.settings.call_timeout.total_seconds() + (waits or 0.0)
         return self._calls.run(make(self._thread.engine), seconds, waits=waits is not None)
+
+    def definitions(self) -> list[tuple[WorkflowDefinition, bool]]:
+        """List the workflows that can be started, by name and version, each with whether new runs get that version.
+
+        Raises:
+            NotReadyError: Work cannot be taken now.
+        """
+        reason = self.not_ready()
+        if reason or self._thread is None:
+            raise NotReadyError(reason)
+        registry = self._thread.engine._parts.registry  # noqa: SLF001 - the engine has no call for it yet
+        return [(known, registry.workflow(known.name) is known) for known in registry.workflows()]
+
+    def let_go(self, call: Coroutine[Any, Any, None]) -> None:
+        """Have something cleaned up on the engine's loop, if that is still there."""
+        try:
+            if self._calls is not None:
+                self._calls.spawn(call)
+        except RuntimeError:
+            call.close()
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:

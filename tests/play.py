@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, Self
 
 import orjson
@@ -225,6 +226,18 @@ class Begin(Protocol):
     """Starts a run that is taken out of memory when its test ends."""
 
     def __call__(self, workflow: Callable[..., Any], input: object = None, **options: Any) -> Play: ...
+
+
+@contextmanager
+def nothing_escapes() -> Iterator[None]:
+    """Turn what would end the process into an ordinary failure of the test."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException as error:  # noqa: BLE001 - that is what it is for
+        message = f"{error!r} escaped"
+        raise AssertionError(message) from None
 
 
 def recorded(command: Command) -> Event:

@@ -191,7 +191,7 @@ class WorkflowContext:
         raw = encode(payload, f"signal {name!r}", limit=run.host.payload_limit)
         command_id = run.loop.lineage().next_id()
         sent = Command(EventType.SIGNAL_SENT, run.loop.now_ms, command_id, name, raw, {"workflow_id": workflow_id})
-        return run.expect(sent, decode_json)
+        return run.expect(sent, decode_json, shown=True)
 
     async def sleep(self, duration: Duration) -> None:
         """Wait by a durable timer."""
@@ -300,8 +300,7 @@ class WorkflowContext:
         run = self._run
         run.check_commands_allowed("continue as new")
         raw = encode(input, f"input of workflow {run.definition.name!r}", limit=run.host.payload_limit)
-        if run.definition.takes_input:
-            run.definition.decode_input(raw)
+        run.definition.decode_input(raw)
         run.next_input = raw
         raise _ContinueAsNew
 

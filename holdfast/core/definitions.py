@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from holdfast.core.activities import ActivityContext, ActivityOptions
 from holdfast.core.codec import Decoder, decoder_for, schema_for
+from holdfast.core.errors import PayloadError
 
 if TYPE_CHECKING:
     from holdfast.core.durations import Duration
@@ -109,13 +110,18 @@ def activity(  # noqa: PLR0913 - each is a named option of the public decorator
 
 @dataclass(frozen=True, slots=True)
 class WorkflowDefinition:
-    """A registered workflow: its function, and what its annotations say about values."""
+    """A registered workflow: its function, and what its annotations say about values.
+
+    Attributes:
+        takes_input: It has a parameter besides the context.
+        decode_input: Gives what its function is called with besides the context, for an input as JSON.
+    """
 
     name: str
     version: str
     function: WorkflowFunction
     takes_input: bool
-    decode_input: Decoder
+    decode_input: Callable[[bytes], tuple[Any, ...]]
     decode_result: Decoder
     input_schema: dict[str, Any]
     doc: str
@@ -136,32 +142,35 @@ class WorkflowDefinition:
         if not 1 <= len(_required(parameters)) <= 2 or any(p.kind is p.KEYWORD_ONLY for p in _required(parameters)):  # noqa: PLR2004
             message = f"workflow {name!r} must take (ctx) or (ctx, input), not {inspect.signature(function)}"
             raise TypeError(message)
-        takes_input = len(parameters) > 1
-        annotation = _resolve(function, parameters[1].annotation) if takes_input else Any
+        inputs = parameters[1:2]
         result = _resolve(function, inspect.signature(function).return_annotation)
         return cls(
             name,
             mark.version,
             function,
-            takes_input,
-            decoder_for(annotation, f"input of workflow {name!r}"),
+            bool(inputs),
+            _arguments_decoder(function, inputs, f"input of workflow {name!r}"),
             decoder_for(result, f"result of workflow {name!r}"),
-            schema_for(annotation) if takes_input else {"type": "null"},
+            schema_for(_resolve(function, inputs[0].annotation)) if inputs else {"type": "null"},
             inspect.getdoc(function) or "",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityDefinition:
-    """A registered activity: its function, its defaults, and what its annotations say about values."""
+    """A registered activity: its function, its defaults, and what its annotations say about values.
+
+    Attributes:
+        wants_context: It asks for an `ActivityContext`.
+        invoke: Calls the function with its input as JSON, and the context if it wants one.
+    """
 
     name: str
     function: ActivityFunction
     options: ActivityOptions
     is_async: bool
-    takes_input: bool
-    context_parameter: str | None
-    decode_input: Decoder
+    wants_context: bool
+    invoke: Callable[[bytes, ActivityContext | None], Any]
     decode_result: Decoder
     input_words: str
     result_words: str
@@ -185,20 +194,51 @@ class ActivityDefinition:
         if len(_required(inputs)) > 1 or len(contexts) > 1:
             message = f"activity {name!r} must take (input) or (input, context: ActivityContext), not more"
             raise TypeError(message)
-        annotation = _resolve(function, inputs[0].annotation) if inputs else Any
+        input_words, result_words = f"input of activity {name!r}", f"result of activity {name!r}"
+        arguments = _arguments_decoder(function, inputs[:1], input_words)
         result = _resolve(function, inspect.signature(function).return_annotation)
         return cls(
             name,
             function,
             mark.options,
             inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)),  # noqa: B004
-            bool(inputs),
-            contexts[0] if contexts else None,
-            decoder_for(annotation, f"input of activity {name!r}"),
-            decoder_for(result, f"result of activity {name!r}"),
-            f"input of activity {name!r}",
-            f"result of activity {name!r}",
+            bool(contexts),
+            _invoker(function, arguments, contexts[0] if contexts else ""),
+            decoder_for(result, result_words),
+            input_words,
+            result_words,
         )
+
+
+def _arguments_decoder(
+    function: Callable[..., Any], inputs: list[inspect.Parameter], what: str
+) -> Callable[[bytes], tuple[Any, ...]]:
+    """Make what turns an input as JSON into a function's arguments; null leaves a parameter to its default."""
+    if not inputs:
+        return _no_arguments(what)
+    decode = decoder_for(_resolve(function, inputs[0].annotation), what)
+    if inputs[0].default is inspect.Parameter.empty:
+        return lambda raw: (decode(raw),)
+    return lambda raw: () if raw == b"null" else (decode(raw),)
+
+
+def _no_arguments(what: str) -> Callable[[bytes], tuple[Any, ...]]:
+    def refuse_all_but_null(raw: bytes) -> tuple[Any, ...]:
+        if raw != b"null":
+            message = f"{what}: it takes none"
+            raise PayloadError(message)
+        return ()
+
+    return refuse_all_but_null
+
+
+def _invoker(
+    function: ActivityFunction, arguments: Callable[[bytes], tuple[Any, ...]], context_name: str
+) -> Callable[[bytes, ActivityContext | None], Any]:
+    """Make the call of an activity, once, for what it takes."""
+    if context_name:
+        return lambda raw, context: function(*arguments(raw), **{context_name: context})
+    return lambda raw, _context: function(*arguments(raw))
 
 
 def input_decoder(function: Callable[..., Any], what: str) -> Decoder | None:

@@ -27,7 +27,7 @@ def milliseconds(value: Duration, what: str) -> int:
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value)
+        seconds = float(value) if abs(value) <= _LONGEST_SECONDS else math.inf
     else:
         message = f"{what} must be a timedelta or a number of seconds, not {type(value).__name__}"
         raise TypeError(message)

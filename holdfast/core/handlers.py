@@ -88,7 +88,7 @@ class Handlers:
             return handler.function(*handler.arguments(raw))
         except QueryError:
             raise
-        except Exception as error:
+        except BaseException as error:  # an exit too is only this query's failure
             message = f"query {name!r} failed: {type(error).__name__}: {error}"
             raise QueryError(message) from error
 
@@ -107,7 +107,7 @@ class Handlers:
             handler.validator(*arguments)
         except PayloadError:
             raise
-        except Exception as error:
+        except BaseException as error:  # an exit too only says no
             raise UpdateRejectedError(str(error) or type(error).__name__) from error
 
 

@@ -7,7 +7,7 @@ of them wait, and returns what they asked for. It never raises, and it does the 
 from __future__ import annotations
 
 import contextvars
-from asyncio import Future
+from asyncio import CancelledError, Future
 from asyncio.events import _get_running_loop, _set_running_loop  # how code is run under another loop
 from dataclasses import dataclass
 from enum import Enum
@@ -17,6 +17,7 @@ from holdfast.core.errors import PayloadError, QueryError
 from holdfast.core.generators import hold_generators
 from holdfast.core.handlers import Handlers
 from holdfast.core.history import Command, Event, EventType
+from holdfast.core.lineage import Lineage
 from holdfast.core.loop import DidNotYieldError, DurableTimer, WorkflowLoop
 from holdfast.core.mailbox import Mailbox
 from holdfast.core.outcome import outcome_of
@@ -174,7 +175,15 @@ class Instance:
         _set_running_loop(loop)
         try:
             APPLY[event.type](self, event)
-            self._go_on()
+            budget = self.host.max_callbacks
+            while self.failure is None:
+                budget = loop.run_until_idle(budget)
+                if not self._conditions or self._ended() or not self._meet_conditions():
+                    break
+            main = self.main
+            if self.failure is not None or self.next_input is not None or (main is not None and main.done()):
+                self.outcome = outcome_of(self)
+                commands.append(self.outcome)
         except DidNotYieldError as error:
             self.fault = str(error)
         except Exception as error:
@@ -252,8 +261,13 @@ class Instance:
             message = f"a query or validator only looks at the run, it cannot {what}"
             raise QueryError(message)
 
-    def expect(self, command: Command, decode: Decoder) -> Future[Any]:
+    def expect(self, command: Command, decode: Decoder, *, shown: bool = False) -> Future[Any]:
         """Issue a command and give the future of its answer.
+
+        Args:
+            command: What to ask for.
+            decode: How to read the answer.
+            shown: Workflow code gets to see the future itself, and may keep it in a set.
 
         Raises:
             PayloadError: The history is full, or too much is on its way to other runs.
@@ -266,7 +280,7 @@ class Instance:
                 )
                 raise PayloadError(message, too_large=True)
         self.issue(command)
-        future: Future[Any] = Future(loop=self.loop)
+        future: Future[Any] = self.loop.create_future() if shown else Future(loop=self.loop)
         self.waiting[command.id] = Waiting(command, future, decode)
         return future
 
@@ -327,6 +341,10 @@ class Instance:
         if len(self._tasks) & 31 == 0:
             self._tasks = [task for task in self._tasks if not task.done()]
 
+    def exit(self, error: BaseException) -> None:
+        """Let the run fail: its code has asked the interpreter to exit."""
+        self.failure = error
+
     def report(self, message: str, error: BaseException | None) -> None:
         """Log what went wrong beside the main line of the run."""
         if not self.silent:
@@ -347,26 +365,18 @@ class Instance:
             _set_running_loop(outer)
 
     def _read(self, function: Callable[[], R]) -> R:
+        return self._inside(self._look, function)
+
+    def _look(self, function: Callable[[], R]) -> R:
+        """Call workflow code that may only look; ids and random numbers it draws are not the run's."""
+        loop = self.loop
+        outside, loop.outside = loop.outside, Lineage("q")
         self._mode = _Mode.READING
         try:
-            return self._inside(self._context.run, function)
+            return self._context.run(function)
         finally:
             self._mode = _ACTIVE
-
-    def _go_on(self) -> None:
-        """Let the run's tasks go on until all of them wait, or the run has ended."""
-        budget = self.host.max_callbacks
-        while self.failure is None:
-            try:
-                budget = self.loop.run_until_idle(budget)
-            except (SystemExit, KeyboardInterrupt) as error:
-                self.failure = error
-            if not self._conditions or self._ended() or not self._meet_conditions():
-                break
-        main = self.main
-        if self.failure is not None or self.next_input is not None or (main is not None and main.done()):
-            self.outcome = outcome_of(self)
-            self._commands.append(self.outcome)
+            loop.outside = outside
 
     def _ended(self) -> bool:
         main = self.main
@@ -375,19 +385,23 @@ class Instance:
     def _meet_conditions(self) -> bool:
         met = False
         for condition, future in self._conditions:
-            if future.done():
-                continue
-            self._mode = _Mode.READING
-            try:
-                if self._context.run(condition):
-                    future.set_result(None)
-            except Exception as error:  # noqa: BLE001 - it is the workflow's own, and goes to whoever waits for it
-                future.set_exception(error)
-            finally:
-                self._mode = _ACTIVE
-            met = met or future.done()
+            if not future.done():
+                self._try_condition(condition, future)
+                met = met or future.done()
         self._conditions = [entry for entry in self._conditions if not entry[1].done()]
         return met
+
+    def _try_condition(self, condition: Callable[[], object], future: Future[None]) -> None:
+        """Resolve a future if its condition holds; what the condition raises goes to whoever waits for it."""
+        try:
+            if self._look(condition):
+                future.set_result(None)
+        except (SystemExit, KeyboardInterrupt) as error:
+            self.failure = error
+        except CancelledError:
+            future.cancel()
+        except BaseException as error:  # noqa: BLE001 - the workflow's own, of whatever kind
+            future.set_exception(error)
 
     def hold_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         """Hold an async generator until the run leaves memory or the generator is done."""

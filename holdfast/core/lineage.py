@@ -77,23 +77,21 @@ class WorkflowTask(asyncio.Task[Any]):
         return self._hash
 
 
-if sys.version_info >= (3, 12):
+_WAIT_FOR = asyncio.wait_for.__code__
+_MAKERS = frozenset(
+    function.__code__
+    for function in (asyncio.ensure_future, getattr(asyncio.tasks, "_ensure_future", None))
+    if function is not None
+)
 
-    def made_by_wait_for() -> bool:
-        """Say whether `asyncio.wait_for` is making this task: since Python 3.12 it makes none."""
-        return False
 
-else:
-    _ENSURE_FUTURE = asyncio.tasks._ensure_future.__code__  # type: ignore[attr-defined]  # noqa: SLF001
-    _WAIT_FOR = asyncio.wait_for.__code__
+def made_by_wait_for() -> bool:
+    """Say whether `asyncio.wait_for` is making this task for the coroutine it was given.
 
-    def made_by_wait_for() -> bool:
-        """Say whether `asyncio.wait_for` is making this task for the coroutine it was given.
-
-        Python 3.11 wraps that coroutine into a task and later versions do not. Such a task goes on in the lineage of
-        its maker, so that a history recorded by one version replays on the other.
-        """
-        frame = sys._getframe(2)  # noqa: SLF001 - the one way to tell who asked
-        if frame.f_code is not _ENSURE_FUTURE or frame.f_back is None or frame.f_back.f_back is None:
-            return False
-        return frame.f_back.f_back.f_code is _WAIT_FOR
+    Python 3.11 always wraps that coroutine into a task, later versions do so only where no time is left. Such a task
+    goes on in the lineage of its maker, so that a history recorded by one version replays on the other.
+    """
+    frame = sys._getframe(2)  # noqa: SLF001 - the one way to tell who asked
+    while frame.f_code in _MAKERS and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code is _WAIT_FOR

@@ -43,6 +43,9 @@ class LoopOwner(Protocol):
     def hold_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         """Hold a new async generator, likewise."""
 
+    def exit(self, error: BaseException) -> None:
+        """End the run: its code has asked the interpreter to exit."""
+
     def report(self, message: str, error: BaseException | None) -> None:
         """Log what went wrong beside the main line of the run."""
 
@@ -111,9 +114,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     Attributes:
         now_ms: The time of the event being applied, in milliseconds since 1970.
+        outside: The line of execution of bare callbacks, which no task runs; None until there is one.
     """
 
-    __slots__ = ("_base_context", "_base_hash", "_made", "_outside", "_owner", "_ready", "now_ms")
+    __slots__ = ("_base_context", "_base_hash", "_made", "_owner", "_ready", "now_ms", "outside")
 
     def __init__(self, owner: LoopOwner, base_hash: int, base_context: contextvars.Context) -> None:
         """Begin with an empty queue.
@@ -130,7 +134,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._base_context = base_context
         self._made = 0
         self._ready: list[_Callback] = []
-        self._outside: Lineage | None = None
+        self.outside: Lineage | None = None
 
     # What the engine does with it.
 
@@ -158,7 +162,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                     continue
                 try:
                     callback.context.run(callback.function, *callback.args)
-                except Exception as error:  # noqa: BLE001 - as other loops do: report it and go on
+                except (SystemExit, KeyboardInterrupt) as error:
+                    self._owner.exit(error)
+                    break
+                except BaseException as error:  # noqa: BLE001 - as other loops do: report it and go on
                     self._owner.report("a callback of workflow code raised", error)
         finally:
             ready.clear()
@@ -169,9 +176,9 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         task = current_task(self)
         if task is not None:
             return task.lineage  # type: ignore[attr-defined,no-any-return]  # every task of this loop is ours
-        if self._outside is None:
-            self._outside = Lineage("c")
-        return self._outside
+        if self.outside is None:
+            self.outside = Lineage("c")
+        return self.outside
 
     def begin(self, coro: Coroutine[Any, Any, Any], lineage: Lineage) -> WorkflowTask:
         """Make a task with a given lineage: the main task, or that of an update."""

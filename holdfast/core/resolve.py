@@ -26,7 +26,7 @@ def _start(run: Instance, event: Event) -> None:
     definition = run.definition
     run.attributes = dict((event.details or {}).get("attributes", {}))
     try:
-        arguments = (definition.decode_input(event.value),) if definition.takes_input else ()
+        arguments = definition.decode_input(event.value)
     except PayloadError as error:
         run.failure = error
         return

@@ -93,7 +93,7 @@ class Arrivals:
             run.stall_for(refusal)
         else:
             run.inbox.insert(0, Recover())
-        index.overlay(run.workflow_id, RunStatus.STALLED if run.stall is not None else None)
+        index.show_as(run.workflow_id, RunStatus.STALLED if run.stall is not None else None)
 
     def stall_next(self, workflow_id: str, failure: FailureInfo) -> None:
         """Let a run be stalled when it arrives: the store has refused what it wanted to write."""
@@ -107,7 +107,7 @@ class Arrivals:
         """Quarantine a run whose documents are damaged; no other is touched."""
         runtime = self._runtime
         runtime.world.host.logger.error("workflow %r is corrupt: %s", run.workflow_id, error)
-        runtime.index.overlay(run.workflow_id, RunStatus.CORRUPT)
+        runtime.index.show_as(run.workflow_id, RunStatus.CORRUPT)
         self._refuse_all(run, error)
 
     def _refuse_all(self, run: Run, error: StoreError) -> None:

@@ -73,11 +73,7 @@ def make_start(  # noqa: PLR0913 - what a start is made of
         raise ValueError(message)
     definition = world.host.registry.workflow(workflow)
     raw = encode(value, f"input of workflow {definition.name!r}", limit=world.host.payload_limit)
-    if definition.takes_input:
-        definition.decode_input(raw)
-    elif raw != b"null":
-        message = f"workflow {definition.name!r} takes no input"
-        raise PayloadError(message)
+    definition.decode_input(raw)
     timeout_ms = None if timeout is None else milliseconds(timeout, "timeout")
     run_id = world.new_id()
     request = None

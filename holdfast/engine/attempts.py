@@ -68,13 +68,6 @@ class _Attempt:
             self.workflow_id, self.command_id, self.number, key, last_heartbeat=last, heartbeat=heartbeat
         )
 
-    def call(self) -> Any:  # noqa: ANN401 - what the activity returns
-        """Call the activity's function."""
-        definition = self.definition
-        named = {definition.context_parameter: self.context} if definition.context_parameter else {}
-        inputs = (definition.decode_input(self.pending.value),) if definition.takes_input else ()
-        return definition.function(*inputs, **named)
-
     def done(self, value: object, limit: int) -> ActivityDone:
         """Say that it has returned a value.
 
@@ -132,7 +125,7 @@ class Attempts:
             self._submit(workflow_id, NotBegun(run_id=run_id, command_id=attempt.command_id))
             return
         self._attempts[attempt.key] = attempt
-        if definition.context_parameter is not None:
+        if definition.wants_context:
             attempt.give_context(lambda details: self._on_heartbeat(attempt, details), pending.heartbeat)
         if not definition.is_async:
             self._threads.submit(lambda: self._run_on_thread(attempt))
@@ -182,7 +175,8 @@ class Attempts:
         item: Item
         try:
             self._begin(attempt)
-            item = attempt.done(await attempt.call(), self._world.host.payload_limit)
+            answer = await attempt.definition.invoke(attempt.pending.value, attempt.context)
+            item = attempt.done(answer, self._world.host.payload_limit)
         except BaseException as error:  # noqa: BLE001 - even an exit is the end of one attempt, not of the engine
             item = attempt.failed(error)
         self._free_place(attempt)
@@ -211,7 +205,8 @@ class Attempts:
                 return
             attempt.begun = True
             self._loop.call_soon_threadsafe(self._begin, attempt)
-            item = attempt.done(attempt.call(), self._world.host.payload_limit)
+            answer = attempt.definition.invoke(attempt.pending.value, attempt.context)
+            item = attempt.done(answer, self._world.host.payload_limit)
         except BaseException as error:  # noqa: BLE001 - even an exit is the end of one attempt, not of the thread
             item = attempt.failed(error)
         try:

@@ -71,7 +71,11 @@ class IndexEntry:
 
 
 class Index:
-    """All runs of a partition, the newest of each workflow id."""
+    """All runs of a partition, the newest of each workflow id.
+
+    Attributes:
+        overlays: Runs that are shown as other than they are stored.
+    """
 
     def __init__(self) -> None:
         """Begin empty."""
@@ -83,7 +87,7 @@ class Index:
         self._slots: list[str] = []
         self._by_creation: list[IndexEntry] = []
         self._changed_segments: set[int] = set()
-        self._overlay: dict[str, RunStatus] = {}
+        self.overlays: dict[str, RunStatus] = {}
         self._names: dict[str, str] = {}
 
     def __len__(self) -> int:
@@ -117,21 +121,16 @@ class Index:
         else:
             bisect.insort(self._by_creation, entry, key=_order)
 
-    @property
-    def has_overlay(self) -> bool:
-        """Whether any run is shown as other than it is stored."""
-        return bool(self._overlay)
-
-    def overlay(self, workflow_id: str, status: RunStatus | None) -> None:
+    def show_as(self, workflow_id: str, status: RunStatus | None) -> None:
         """Show a run as stalled or corrupt, or no longer: that is found out anew in each process, and not stored."""
         if status is None:
-            self._overlay.pop(workflow_id, None)
+            self.overlays.pop(workflow_id, None)
         else:
-            self._overlay[workflow_id] = status
+            self.overlays[workflow_id] = status
 
     def status(self, entry: IndexEntry) -> RunStatus:
         """Give a run's status, with what is known to be wrong with it."""
-        return self._overlay.get(entry.id, entry.status) if self._overlay else entry.status
+        return self.overlays.get(entry.id, entry.status) if self.overlays else entry.status
 
     def count(self) -> Counter[str]:
         """Count the runs of each status."""

@@ -57,13 +57,13 @@ class Journal:
 
         The head of the run holds what it was started with and what it ended in; those are not written twice.
         """
+        kind, at, value = event.type, event.at, event.value
         self.events = seq = self.events + 1
-        self.last_at = at = event.at
+        self.last_at = at
         if self.kept is not None:
             self.kept.append(event)
-        record: dict[str, Any] = {"seq": seq, "type": event.type._value_, "at": at, "id": event.id, "name": event.name}
-        value = event.value
-        if value and event.type not in VALUE_IN_HEAD:
+        record: dict[str, Any] = {"seq": seq, "type": kind._value_, "at": at, "id": event.id, "name": event.name}
+        if value and kind not in VALUE_IN_HEAD:
             if len(value) > INLINE_BYTES:
                 record["blob"] = self.set_aside(value)
             else:

@@ -21,7 +21,7 @@ def _dispatch(runtime: Runtime, run: Run, effect: Dispatch) -> None:
     if run.pending.get(pending.id) is not pending:
         return  # cancelled in the same turn
     runtime.attempts.dispatch(run.workflow_id, run.head.run_id, pending, effect.definition)
-    if runtime.hooks.wanted:
+    if runtime.world.hooked:
         told = {
             "activity_id": pending.id,
             "name": pending.name,

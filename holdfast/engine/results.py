@@ -39,7 +39,7 @@ class ActivityDone(Item):
         if run.world.hooked:
             told = {"activity_id": pending.id, "name": pending.name, "result": decode_json(self.value)}
             run.tell("on_activity_complete", told)
-        run.happen(_ACTIVITY_COMPLETED, now, id=pending.id, name=pending.name, value=self.value)
+        run.happen(_ACTIVITY_COMPLETED, now, pending.id, pending.name, self.value)
         return None
 
     def take_back(self, run: Run) -> None:

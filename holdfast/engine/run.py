@@ -231,19 +231,17 @@ class Run:
 
     # What happens to it.
 
-    def happen(  # noqa: PLR0913 - the fields of an event
+    def happen(  # noqa: PLR0913, PLR0917 - the fields of an event
         self,
         kind: EventType,
         now: int,
-        *,
         id: str = "",
         name: str = "",
         value: bytes = b"",
         details: dict[str, Any] | None = None,
     ) -> None:
         """Apply an input, or record it as deferred while the run is paused or stalled."""
-        at = self.journal.last_at
-        event = Event(kind, max(at, now), id, name, value, details)
+        event = Event(kind, max(now, self.journal.last_at), id, name, value, details)
         if self.instance is None or self.deferred or self.head.status is not _RUNNING:
             self._defer(event)
         else:
@@ -253,10 +251,10 @@ class Run:
         commands = self._activate(event)
         if commands is None:
             self._defer(event)
-        else:
-            self.record(event)
-            for command in commands:
-                self._record_command(command)
+            return
+        self.record(event)
+        for command in commands:
+            self._record_command(command)
 
     @property
     def can_catch_up(self) -> bool:

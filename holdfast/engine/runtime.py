@@ -244,8 +244,8 @@ class Runtime:
             self.index.put(entry)
             if not self.atomic and not entry.work:
                 self._late[run.workflow_id] = entry
-        if run.stall is not None or self.index.has_overlay:
-            self.index.overlay(run.workflow_id, RunStatus.STALLED if run.stall is not None and run.is_open else None)
+        if run.stall is not None or self.index.overlays:
+            self.index.show_as(run.workflow_id, RunStatus.STALLED if run.stall is not None and run.is_open else None)
         if self.watchers:
             for watcher in self.watchers.get(run.workflow_id, ()):
                 watcher.set()

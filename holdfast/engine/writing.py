@@ -66,15 +66,15 @@ def _new_entry(run: Run, size: int) -> IndexEntry | None:
     known, head, work = run.indexed, run.head, run.has_work
     due = 0 if work else next_wake(run)
     if (
-        known is not None
-        and known.work is work
-        and known.due == due
-        and known.status is head.status
-        and known.run_id == head.run_id
-        and known.attributes == (head.attributes or None)
+        known is None
+        or known.work is not work
+        or known.due != due
+        or known.status is not head.status
+        or known.run_id != head.run_id
+        or known.attributes != (head.attributes or None)
     ):
-        return None
-    return entry_of(run, size, due=due)
+        return entry_of(run, size, due=due)
+    return None
 
 
 def entry_of(run: Run, size: int, *, due: int) -> IndexEntry:

@@ -45,7 +45,14 @@ async def test_an_approved_order_is_charged_although_the_gateway_is_busy_twice(t
 
 
 async def test_a_declined_card_is_not_tried_again(tmp_path: Path) -> None:
+    attempts = []
+
+    async def watched(payment: Payment, ctx: ActivityContext) -> str:
+        attempts.append(ctx.attempt)
+        return charge(payment, ctx)
+
     async with environment() as env:
+        env.stub(charge, watched)
         run = await env.start(order_approval, read("order.json", card="declined"), id="order")
         await run.signal("approval", YES)
 
@@ -53,6 +60,7 @@ async def test_a_declined_card_is_not_tried_again(tmp_path: Path) -> None:
             await run.result()
 
         assert failure.value.failure.innermost().type == "CardDeclinedError"
+        assert attempts == [1]
         assert effects("order") == []
         assert await replays(env, order_approval, "order", tmp_path) is RunStatus.FAILED
 

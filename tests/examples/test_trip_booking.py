@@ -182,8 +182,7 @@ async def test_cancelling_while_bookings_are_being_undone_leaves_none_behind() -
 
 
 async def test_a_booking_that_arrives_after_it_was_called_off_comes_to_nothing() -> None:
-    let_go = asyncio.Event()
-    hanging = asyncio.Event()
+    hanging, let_go, arrived = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def late(booking: Booking, ctx: ActivityContext) -> str:
         hanging.set()
@@ -191,6 +190,7 @@ async def test_a_booking_that_arrives_after_it_was_called_off_comes_to_nothing()
             await let_go.wait()
         except asyncio.CancelledError:  # a partner does not hear that nobody waits any more
             await let_go.wait()
+        arrived.set()
         return reserve_flight(booking, ctx)
 
     async with environment() as env:
@@ -202,7 +202,7 @@ async def test_a_booking_that_arrives_after_it_was_called_off_comes_to_nothing()
         with pytest.raises(WorkflowCanceledError):
             await run.result()
         let_go.set()
-        await env.settled()
+        await arrived.wait()
 
         assert effects("trip") == [*RESERVED[:2], *UNDONE]
 

@@ -177,13 +177,7 @@ def iteration_order(kind: str) -> list[int]:
         return list(play.result)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "tasks",
-        pytest.param("signals", marks=pytest.mark.xfail(strict=True, reason="bug 2: these are plain futures")),
-    ],
-)
+@pytest.mark.parametrize("kind", ["tasks", "signals"])
 def test_sets_of_what_can_be_awaited_iterate_alike_in_every_replay(kind: str) -> None:
     orders = [iteration_order(kind) for _ in range(3)]
 

@@ -1,0 +1,84 @@
+"""Talking to a run: signals, queries and updates."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from app.api import models
+from app.api.operations import Api, Header, idempotency_key, json_response, service
+from app.api.problem import misfit
+from app.errors import NoAnswerError
+from app.strict_json import JsonError, load
+from holdfast import EventType
+
+if TYPE_CHECKING:
+    from flask import Response
+
+    from holdfast import Engine
+
+__all__ = ["api"]
+
+api = Api("messages")
+
+
+@api.operation(
+    "POST",
+    "/v1/runs/<id>/signals/<name>",
+    payload=True,
+    headers=(Header.IDEMPOTENCY_KEY,),
+    answers={202: models.SignalAccepted},
+)
+def send_signal(id: str, name: str, payload: object) -> Response:
+    """Send a signal; it is durable once this is answered."""
+    key = idempotency_key()
+    service().call(lambda engine: engine.signal(id, name, payload, id=key))
+    return json_response({"id": id, "signal": name}, 202)
+
+
+@api.operation("GET", "/v1/runs/<id>/queries/<name>", query=models.QueryQuery, answers={200: models.PayloadReply})
+def ask_query(id: str, name: str, query: models.QueryQuery) -> Response:
+    """Ask a run for a view of itself: `status`, `result`, `stack`, or a query of its own."""
+    try:
+        value = None if query.input is None else load(query.input.encode())
+    except JsonError as error:
+        field = ".".join(part for part in ("input", error.field) if part)
+        raise misfit(str(error), field) from error
+    return json_response({"result": service().call(lambda engine: engine.query(id, name, value))})
+
+
+@api.operation(
+    "POST",
+    "/v1/runs/<id>/updates/<name>",
+    query=models.UpdateQuery,
+    payload=True,
+    headers=(Header.IDEMPOTENCY_KEY,),
+    answers={200: models.UpdateReply, 202: models.UpdateReply},
+)
+def send_update(id: str, name: str, query: models.UpdateQuery, payload: object) -> Response:
+    """Ask a run for a validated change, and wait for its reply; 202 where that takes longer."""
+    update_id, seconds = idempotency_key() or secrets.token_urlsafe(12), query.wait.total_seconds()
+    body: dict[str, Any] = {"id": id, "update_id": update_id}
+    with service().place():
+        try:
+            call = service().call(
+                lambda engine: _update(engine, id, name, payload, update_id, seconds=seconds), waits=seconds
+            )
+        except TimeoutError:
+            return json_response(body, 202)
+    return json_response({**body, "result": result})
+
+
+async def _update(engine: Engine, run: str, name: str, value: object, update_id: str, *, seconds: float) -> Any:  # noqa: ANN401, PLR0913
+    """Wait for the reply to an update; a TimeoutError means that the run has it and has not replied."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await engine.update(run, name, value, id=update_id)
+    except TimeoutError:
+        if any(
+            event.id == update_id and event.type is EventType.UPDATE_ACCEPTED for event in await engine.history(run)
+        ):
+            raise
+        message = "the update is not durable yet; ask again with the same Idempotency-Key"
+        raise NoAnswerError(message) from None

@@ -1,0 +1,253 @@
+"""The bodies of requests and answers, as the OpenAPI document shows them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from app.durations import DurationField, parse_duration
+from holdfast import RunStatus
+
+__all__ = [
+    "Definitions",
+    "Health",
+    "History",
+    "HistoryQuery",
+    "ListQuery",
+    "PayloadReply",
+    "PurgeQuery",
+    "QueryQuery",
+    "Reason",
+    "Rerun",
+    "Run",
+    "RunPage",
+    "RunQuery",
+    "RunRef",
+    "SignalAccepted",
+    "StartBody",
+    "StartQuery",
+    "Started",
+    "UpdateQuery",
+    "UpdateReply",
+]
+
+Wait = Annotated[DurationField, Field(le=parse_duration("60s"))]
+Text = Annotated[str, StringConstraints(max_length=1_000)]
+Id = Annotated[str, Field(description="1 to 64 characters out of A-Z, a-z, 0-9, '_' and '-'")]
+
+
+class _Request(BaseModel):
+    """Takes nothing that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class _Body(_Request):
+    """Takes no number for a text, and no text for a number."""
+
+    model_config = ConfigDict(strict=True)
+
+
+# Requests.
+
+
+class StartBody(_Body):
+    """A run to start."""
+
+    id: Id | None = None
+    input: Any = None
+    timeout: DurationField | None = Field(default=None, description="the longest the run may take")
+    on_conflict: Literal["fail", "use_existing", "terminate_existing"] = "fail"
+
+
+class Reason(_Body):
+    """Why; it is recorded in the history."""
+
+    reason: Text = ""
+
+
+class Rerun(Reason):
+    """From where to run it again."""
+
+    from_event: int = Field(default=1, ge=1, le=2**31, description="the last event of the history to keep")
+
+
+class StartQuery(_Request):
+    """How to answer a start."""
+
+    wait: Wait | None = Field(default=None, description="answer with the result, if the run ends within this time")
+
+
+class RunQuery(_Request):
+    """Which run of an id; the newest by default."""
+
+    run_id: str | None = Field(default=None, max_length=256)
+
+
+class HistoryQuery(RunQuery):
+    """Which part of a history."""
+
+    after: int = Field(default=0, ge=0, description="leave out the events up to this number")
+
+
+class PurgeQuery(_Request):
+    """Why; it is logged."""
+
+    reason: Text = ""
+
+
+class ListQuery(_Request):
+    """Which runs to list."""
+
+    status: RunStatus | None = None
+    workflow: str | None = Field(default=None, max_length=1_000)
+    q: Text = Field(default="", description="words: `key=value` matches a search attribute, another one part of the id")
+    limit: int = Field(default=50, ge=1, le=1_000)
+    cursor: str | None = Field(default=None, max_length=1_000, description="the `next_cursor` of the page before")
+
+
+class QueryQuery(_Request):
+    """What to ask a query with."""
+
+    input: str | None = Field(default=None, description="any JSON value")
+
+
+class UpdateQuery(_Request):
+    """How long to wait for the reply."""
+
+    wait: Wait = parse_duration("30s")
+
+
+# Answers.
+
+
+class RunRef(BaseModel):
+    """A run, and where it stands."""
+
+    id: Id
+    run_id: str
+    status: RunStatus
+
+
+class Failure(BaseModel):
+    """What went wrong."""
+
+    type: str
+    message: str
+    details: Any = None
+    cause: Failure | None = None
+
+
+class Started(RunRef):
+    """A run that was started or found; with its result or error, if it was waited for and has ended."""
+
+    result: Any = None
+    error: Failure | None = None
+
+
+class Pending(BaseModel):
+    """An activity that a run waits for."""
+
+    id: str
+    name: str
+    attempt: int
+    max_attempts: int | None
+    scheduled_at: datetime
+    next_at: datetime | None
+    failure: Failure | None
+    registered: bool
+
+
+class RunSummary(RunRef):
+    """A run as it stands in a list."""
+
+    workflow_id: Id
+    workflow: str
+    created_at: datetime
+    finished_at: datetime | None
+    attributes: dict[str, Any]
+
+
+class RunPage(BaseModel):
+    """One page of a list of runs."""
+
+    items: list[RunSummary]
+    next_cursor: str | None
+
+
+class Run(RunSummary):
+    """A run as it stands."""
+
+    version: str
+    input: Any
+    result: Any
+    error: Failure | None
+    updated_at: datetime
+    waiting_for: list[str]
+    pending: list[Pending]
+
+
+class HistoryEvent(BaseModel):
+    """One event of a history."""
+
+    seq: int
+    type: str
+    at: datetime
+    id: str
+    name: str
+    value: Any
+    details: dict[str, Any]
+
+
+class History(BaseModel):
+    """The events of a run."""
+
+    id: Id
+    events: list[HistoryEvent]
+
+
+class Definition(BaseModel):
+    """A workflow that can be started."""
+
+    name: str
+    version: str
+    newest: bool = Field(description="whether new runs get this version")
+    takes_input: bool
+    input_schema: dict[str, Any]
+    doc: str
+
+
+class Definitions(BaseModel):
+    """The workflows that can be started."""
+
+    items: list[Definition]
+
+
+class SignalAccepted(BaseModel):
+    """A signal that is durable."""
+
+    id: Id
+    signal: str
+
+
+class PayloadReply(BaseModel):
+    """What a query answered."""
+
+    result: Any
+
+
+class UpdateReply(BaseModel):
+    """What an update replied; without a result where it has not yet. Ask again under the same `update_id`."""
+
+    id: Id
+    update_id: str
+    result: Any = None
+
+
+class Health(BaseModel):
+    """How the process is."""
+
+    status: str
+    store: str = ""

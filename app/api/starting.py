@@ -1,0 +1,107 @@
+"""Starting a run and waiting for it: what `POST /v1/workflows/{name}/runs` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from app.api.problem import misfit
+from app.errors import NotReadyError
+from holdfast import (
+    PayloadError,
+    RunStatus,
+    WorkflowAlreadyStartedError,
+    WorkflowCanceledError,
+    WorkflowFailedError,
+    WorkflowTerminatedError,
+    WorkflowTimedOutError,
+)
+
+if TYPE_CHECKING:
+    from app.api.models import StartBody
+    from app.service import Service
+    from holdfast import Engine
+    from holdfast.engine.starting import OnConflict
+
+__all__ = ["Started", "start", "wait_for"]
+
+_ENDS: Final[dict[type[WorkflowFailedError], RunStatus]] = {
+    WorkflowFailedError: RunStatus.FAILED,
+    WorkflowCanceledError: RunStatus.CANCELED,
+    WorkflowTerminatedError: RunStatus.TERMINATED,
+    WorkflowTimedOutError: RunStatus.TIMED_OUT,
+}
+
+
+@dataclass(slots=True)
+class Started:
+    """A run that was started or found.
+
+    Attributes:
+        created: Whether this request, or an earlier one of the same key, made it.
+        outcome: Its result or error, once it has ended and somebody waited for that.
+    """
+
+    id: str
+    run_id: str
+    status: RunStatus
+    created: bool
+    outcome: dict[str, Any] | None = None
+
+    def shown(self) -> dict[str, Any]:
+        """Give the body of the answer."""
+        return {"id": self.id, "run_id": self.run_id, "status": self.status, **(self.outcome or {})}
+
+
+def start(service: Service, workflow: str, body: StartBody, request_id: str | None) -> Started:
+    """Start a run.
+
+    Raises:
+        ProblemError: Its input does not fit; the fields are named as they stand in the body.
+    """
+    try:
+        return service.call(lambda engine: _start(engine, workflow, body, request_id))
+    except PayloadError as error:
+        if error.too_large:
+            raise
+        field = ".".join(part for part in ("input", error.field) if part)
+        raise misfit(str(error), field) from error
+
+
+async def _start(engine: Engine, workflow: str, body: StartBody, request_id: str | None) -> Started:
+    """Start it, or find the one that is there: only by trying to start it first can one tell which."""
+    created = True
+    policy: OnConflict = "fail" if body.on_conflict == "use_existing" else body.on_conflict
+    while True:
+        try:
+            handle = await engine.start(
+                workflow,
+                body.input,
+                id=body.id,
+                timeout=body.timeout,
+                on_conflict=policy,
+                request_id=request_id,
+            )
+        except WorkflowAlreadyStartedError:
+            if body.on_conflict == policy:
+                raise
+            policy, created = body.on_conflict, False
+        else:
+            return Started(handle.id, handle.run_id, await handle.status(), created)
+
+
+def wait_for(service: Service, started: Started, seconds: float) -> None:
+    """Wait for a run to end, and note how it did; it goes on where it does not in time."""
+    try:
+        result = service.call(
+            lambda engine: engine.result(started.id, started.run_id, decode=orjson.loads, timeout=seconds),
+            waits=seconds,
+        )
+    except (TimeoutError, NotReadyError):
+        return
+    except WorkflowFailedError as error:
+        started.status, started.outcome = _ENDS[type(error)], {"error": error.failure}
+    else:
+        started.status, started.outcome = RunStatus.COMPLETED, {"result": result}

@@ -1,0 +1,87 @@
+"""The application: the routes over a service, and what stands before and behind all of them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING, Final
+
+from flask import Flask, Response, g, request
+
+from app.api import control, events, health, messages, openapi, problem, runs, workflows
+from app.api.metrics import Metrics
+from app.auth import Guard
+from app.bootstrap import build_engine
+from app.logs import log_request
+from app.service import Service
+from app.settings import load_settings
+
+if TYPE_CHECKING:
+    from app.api.operations import Api
+    from app.settings import Settings
+    from holdfast import EngineThread
+
+__all__ = ["create_app"]
+
+_PARTS: Final[tuple[Api, ...]] = (
+    workflows.api,
+    runs.api,
+    events.api,
+    messages.api,
+    control.api,
+    health.api,
+    openapi.api,
+)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def create_app(settings: Settings | None = None, engine: EngineThread | None = None) -> Flask:
+    """Make the application; nothing is started, and no module of workflows is imported, before its service is opened.
+
+    Args:
+        settings: Of the service; from the environment by default.
+        engine: An engine that is open already, to use instead of one made from the settings; it is closed with the
+            service.
+
+    Raises:
+        StartupError: A setting is not right.
+    """
+    settings = settings or load_settings()
+    service = Service(settings, build_engine)
+    if engine is not None:
+        service.adopt(engine)
+    app = Flask("app", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.url_map.strict_slashes = True
+    app.url_map.merge_slashes = False
+    app.extensions["holdfast"] = service
+    app.before_request(_begin)
+    app.after_request(_finish)
+    app.extensions["holdfast.metrics"] = Metrics(app, service)
+    problem.install(app)
+    policy = {f"{part.name}.{each.name}": each.access for part in _PARTS for each in part.operations}
+    Guard(settings, policy).install(app)
+    for part in _PARTS:
+        app.register_blueprint(part)
+    operations = [each for part in _PARTS for each in part.operations]
+    version = importlib.metadata.version("holdfast")
+    app.extensions["holdfast.openapi"] = openapi.document(operations, version, needs_token=settings.token is not None)
+    return app
+
+
+def _begin() -> None:
+    """Name the request, and note when it came."""
+    g.began = time.perf_counter()
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _finish(response: Response) -> Response:
+    """Set the headers that every answer has, and log the request once its answer is made."""
+    response.headers["X-Request-ID"] = g.request_id
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    log_request(response)
+    return response

@@ -1,0 +1,92 @@
+"""Structured logs: one JSON object a line on stdout, or lines for a person on a terminal.
+
+All of it comes through the standard `logging`, ours and everybody else's; what is passed as ``extra`` becomes fields.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from flask import g, request
+
+if TYPE_CHECKING:
+    from flask import Response
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+    from app.settings import Settings
+
+__all__ = ["configure", "log_request"]
+
+_http = logging.getLogger("holdfast.http")
+_HEALTH: Final = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
+_SERVER_FAULT: Final = 500
+
+
+def configure(settings: Settings) -> None:
+    """Let every logger of the process write in the form that the settings ask for."""
+    on_terminal = sys.stdout.isatty()
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not on_terminal)
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *(_json() if as_json else _console(colors=on_terminal)),
+            ],
+            foreign_pre_chain=[
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(),
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(settings.log_level.upper())
+    logging.captureWarnings(capture=True)
+
+
+def _json() -> list[Processor]:
+    return [
+        structlog.processors.format_exc_info,
+        structlog.processors.EventRenamer("message"),
+        structlog.processors.JSONRenderer(default=str, ensure_ascii=True),
+    ]
+
+
+def _console(*, colors: bool) -> list[Processor]:
+    return [_escaped, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
+
+
+def _escaped(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape what would move the cursor of a terminal, or begin a line of its own."""
+    return {name: _visible(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _visible(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def log_request(response: Response) -> None:
+    """Log a request in one line; requests about the process's health only where they fail."""
+    failed = response.status_code >= _SERVER_FAULT
+    if request.path in _HEALTH and not failed:
+        return
+    fields: dict[str, Any] = {
+        "method": request.method,
+        "path": request.path,
+        "status": response.status_code,
+        "ms": round((time.perf_counter() - g.began) * 1000, 1),
+        "request_id": g.request_id,
+        "remote": request.remote_addr,
+    }
+    _http.log(logging.WARNING if failed else logging.INFO, "request", extra=fields)
