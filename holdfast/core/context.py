@@ -142,7 +142,9 @@ class WorkflowContext:
         run = self._run
         loop = run.loop
         if isinstance(activity, str):
-            name, options, decode, words = activity, _DEFAULT_OPTIONS, decode_json, f"input of activity {activity!r}"
+            declared = run.host.registry.activity(activity)
+            options = declared.options if declared is not None else _DEFAULT_OPTIONS
+            name, decode, words = activity, decode_json, f"input of activity {activity!r}"
         else:
             known = run.host.registry.activity_of(activity)
             name, options, decode, words = known.name, known.options, known.decode_result, known.input_words

@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextvars
 from asyncio import CancelledError, Future
 from asyncio.events import _get_running_loop, _set_running_loop  # how code is run under another loop
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.core.errors import PayloadError, QueryError
 from holdfast.core.generators import hold_generators
 from holdfast.core.handlers import Handlers
 from holdfast.core.history import Command, Event, EventType
+from holdfast.core.host import Waiting
 from holdfast.core.lineage import Lineage
 from holdfast.core.loop import DidNotYieldError, DurableTimer, WorkflowLoop
 from holdfast.core.mailbox import Mailbox
@@ -25,16 +25,15 @@ from holdfast.core.resolve import APPLY
 from holdfast.core.unwind import Unwind, unwind
 
 if TYPE_CHECKING:
-    import logging
     import random
     from collections.abc import AsyncGenerator, Callable
 
     from holdfast.core.codec import Decoder
     from holdfast.core.definitions import WorkflowDefinition
+    from holdfast.core.host import Host, RunInfo
     from holdfast.core.lineage import WorkflowTask
-    from holdfast.core.registry import Registry
 
-__all__ = ["MAX_HISTORY_EVENTS", "Host", "Instance", "RunInfo", "Waiting"]
+__all__ = ["MAX_HISTORY_EVENTS", "MAX_OPEN_TO_OTHERS", "Instance"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -46,46 +45,6 @@ MAX_OPEN_TO_OTHERS = 1_000
 """How many child runs and signals to other runs may be without an answer at one time."""
 
 _TO_OTHERS = frozenset({EventType.CHILD_STARTED, EventType.SIGNAL_SENT})
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """What all runs of an engine share.
-
-    Attributes:
-        registry: The workflows and activities that are known.
-        payload_limit: The most bytes of one value.
-        new_random: Makes a stream of random numbers from a seed.
-        logger: Where workflow code logs to.
-        max_callbacks: How many callbacks one event may cause before the run counts as stuck.
-    """
-
-    registry: Registry
-    payload_limit: int
-    new_random: Callable[[str], random.Random]
-    logger: logging.Logger
-    max_callbacks: int = 10_000
-
-
-class RunInfo(NamedTuple):
-    """Who a run is.
-
-    Attributes:
-        seed: What the run's random numbers, and the hashes of its tasks, follow from.
-    """
-
-    workflow_id: str
-    run_id: str
-    seed: int
-
-
-@dataclass(slots=True)
-class Waiting:
-    """A command whose answer workflow code waits for."""
-
-    command: Command
-    future: Future[Any]
-    decode: Decoder
 
 
 class _Mode(Enum):

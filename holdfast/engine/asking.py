@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from holdfast.core.definitions import WorkflowFunction
-    from holdfast.core.instance import Host
+    from holdfast.core.host import Host
     from holdfast.engine.effects import Ended
     from holdfast.engine.index import IndexEntry
     from holdfast.engine.reader import StoredRun

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Chore", "fill", "unversioned"]
 
+_CHORES_PER_BATCH = 100
+"""No more of the engine's own writes than this go with one batch, so that none of them takes long."""
+
 _RECORD_BYTES = 64 * 1024
 """Room that is left for the record of the commit."""
 
@@ -80,8 +83,11 @@ def fill(queue: deque[Change], chores: deque[Chore], limits: Capabilities) -> Ba
     while queue:
         change = queue[0]
         count = 1 + len(change.early) if change.early else 1
-        if count > room or change.size > space or (count > 1 and not atomic):
-            if not batch and count > 1:
+        fits = count <= room and change.size <= space
+        if batch and not fits:
+            return batch
+        if count > 1 and not (fits and atomic):
+            if not batch:
                 _send_ahead(change, batch, room, space)
             return batch
         batch.changes.append(queue.popleft())
@@ -105,6 +111,7 @@ def _send_ahead(change: Change, batch: Batch, room: int, space: int) -> None:
 
 
 def _add_chores(chores: deque[Chore], batch: Batch, room: int, space: int, *, atomic: bool) -> None:
+    room = min(room, _CHORES_PER_BATCH)
     while chores and len(batch.chores) < room:
         chore = chores[0]
         while chore.writes and len(batch.chores) < room:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["CHECKPOINT_COMMITS", "Checkpoints"]
 
 CHECKPOINT_COMMITS: Final = 1_000
+_SEGMENTS_AT_A_TIME: Final = 8
 
 
 class Checkpoints:
@@ -35,15 +36,22 @@ class Checkpoints:
             self.write()
 
     def write(self) -> None:
-        """Begin a checkpoint of all that is durable now."""
+        """Begin a checkpoint of all that is durable now.
+
+        The segments go out a few at a time, each as it stands then. What they tell beyond the commit that the
+        checkpoint names is told again by the records after it.
+        """
         self._writing = True
-        seq = self._partition.seq
-        segments = [self._partition.segment_write(n, entries) for n, entries in self._index.take_changed_segments()]
-        if segments:
-            self._committer.add_chore(segments)
-        self._committer.add_chore(
-            [self._partition.checkpoint_write(seq, self._index.segments)], lambda: self._written(seq)
-        )
+        self._write_segments(self._partition.seq, self._index.take_changed_segments())
+
+    def _write_segments(self, seq: int, numbers: list[int]) -> None:
+        some, rest = numbers[:_SEGMENTS_AT_A_TIME], numbers[_SEGMENTS_AT_A_TIME:]
+        if some:
+            writes = [self._partition.segment_write(number, self._index.segment(number)) for number in some]
+            self._committer.add_chore(writes, lambda: self._write_segments(seq, rest))
+        else:
+            checkpoint = self._partition.checkpoint_write(seq, self._index.segments)
+            self._committer.add_chore([checkpoint], lambda: self._written(seq))
 
     def _written(self, seq: int) -> None:
         """Delete the records that the checkpoint has made needless, but for those that keep stale owners out."""

@@ -137,8 +137,7 @@ class Committer:
             self._partition.seq += 1
             self._succeed(batch, results)
             return
-        for change in batch.changes:
-            self._verdicts.refused(change, StoreError("the store reports conflicts that it does not have"))
+        self._give_up(batch, StoreError("the store reports conflicts that it does not have"))
 
     def _deltas(self, changes: Sequence[Change]) -> list[list[object]]:
         return [self._verdicts.delta_of(change.entry) for change in changes if change.entry is not None]
@@ -168,7 +167,8 @@ class Committer:
         for change, version in zip(batch.changes, versions[start:], strict=False):
             durable(change, version)
         for write, version in zip(batch.chores, versions[start + len(batch.changes) :], strict=True):
-            self._partition.written(write.key, version)
+            if write.value is not None:
+                self._partition.written(write.key, version)
         for chore in batch.finished_chores:
             if chore.done is not None:
                 chore.done()
@@ -177,19 +177,24 @@ class Committer:
     async def _split(self, batch: Batch, error: StoreError) -> None:
         """Find out what of a refused batch the store refuses, by halves."""
         changes = batch.changes
-        if batch.ahead_of is not None:
-            self._queue.remove(batch.ahead_of)
-            self._verdicts.refused(batch.ahead_of, error)
-        elif batch.chores and changes:
+        if batch.chores and changes:
             await self._commit(Batch(changes=changes))
             await self._commit(Batch(chores=batch.chores, finished_chores=batch.finished_chores))
         elif len(changes) > 1:
             middle = len(changes) // 2
             await self._commit(Batch(changes=changes[:middle]))
             await self._commit(Batch(changes=changes[middle:]))
-        elif changes:
-            self._verdicts.refused(changes[0], error)
         else:
+            self._give_up(batch, error)
+
+    def _give_up(self, batch: Batch, error: StoreError) -> None:
+        """Say of all that is left in a batch that the store will not take it."""
+        for change in batch.changes:
+            self._verdicts.refused(change, error)
+        if batch.ahead_of is not None:
+            self._queue.remove(batch.ahead_of)
+            self._verdicts.refused(batch.ahead_of, error)
+        if batch.chores:
             self._verdicts.chores_refused(error)
 
     async def _judge(self, batch: Batch, record: Write, write_id: str) -> None:

@@ -110,15 +110,13 @@ def recover(run: Run, now: int) -> None:
 
 def _take_up(run: Run, pending: PendingActivity, now: int) -> None:
     """Dispatch an attempt anew that is neither running here nor waiting for its time."""
-    if (run.head.run_id, pending.id) in run.world.in_flight:
-        return
+    if run.instance is None or (run.head.run_id, pending.id) in run.world.in_flight:
+        return  # a stalled run begins nothing
     if pending.parked:
         run.dispatch(pending)
         return
     if pending.due and (pending.due > now or pending.due >= run.world.opened_at):
         return  # not dispatched yet: it is woken when it is due
-    if run.instance is None:
-        return  # a stalled run begins nothing
     if pending.interrupted():
         pending.due = 0
         run.changed = run.pending_told = True

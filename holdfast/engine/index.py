@@ -173,12 +173,13 @@ class Index:
         """How many segments it takes."""
         return -(-len(self._slots) // SEGMENT_ENTRIES)
 
-    def take_changed_segments(self) -> list[tuple[int, list[list[Any]]]]:
-        """Give the segments that have changed since the last time, with their numbers."""
+    def take_changed_segments(self) -> list[int]:
+        """Give the numbers of the segments that have changed since the last time."""
         numbers, self._changed_segments = sorted(self._changed_segments), set()
-        return [(number, self._segment(number)) for number in numbers]
+        return numbers
 
-    def _segment(self, number: int) -> list[list[Any]]:
+    def segment(self, number: int) -> list[list[Any]]:
+        """Give the entries of a segment as they are stored."""
         ids = self._slots[number * SEGMENT_ENTRIES : (number + 1) * SEGMENT_ENTRIES]
         return [self._entries[workflow_id].to_json() for workflow_id in ids]
 

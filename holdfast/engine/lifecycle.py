@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.durations import Duration, milliseconds
 from holdfast.core.errors import FencedError, StoreError
-from holdfast.core.instance import Host
+from holdfast.core.host import Host
 from holdfast.core.registry import Registry
 from holdfast.engine.attempts import Attempts
 from holdfast.engine.checkpoint import CHECKPOINT_COMMITS, Checkpoints
@@ -41,6 +41,10 @@ __all__ = ["EngineOptions", "EngineStats", "Parts"]
 
 _ENVELOPE_BYTES: Final = 16 * 1024
 """What a document needs besides the value in it."""
+
+
+_LAST_WRITES_SECONDS: Final = 5.0
+"""How long the last writes may take when the engine closes, beyond the time that activities are given."""
 
 
 def new_run_id() -> str:
@@ -220,23 +224,22 @@ class Parts:
     # Closing.
 
     async def close(self) -> None:
-        """Let activities end, persist what they return, give ownership up, close the store."""
+        """Let activities end, persist what they return, give ownership up, close the store.
+
+        A store that does not answer is not waited for longer than activities are: what was not acknowledged is taken
+        up by the next process.
+        """
         if self._state != "open":
             return
         self._state = "closing"
-        fenced = self.runtime.closed_by is not None
-        await self.runtime.attempts.stop(milliseconds(self.options.drain, "drain") / 1000)
-        if not fenced:
-            await self._settle()
-        self.runtime.dismiss(StoreError("the engine is closed"))
-        await self.runtime.courier.stop()
-        await self.runtime.sweeper.stop()
-        await self.runtime.stop()
-        if not fenced:
-            self._checkpoints.write()
-            await self.committer.drained()
-            self.committer.add_chore([self._partition.release()])
-            await self.committer.drained()
+        drain = milliseconds(self.options.drain, "drain") / 1000
+        await self.runtime.attempts.stop(drain)
+        try:
+            async with asyncio.timeout(drain + _LAST_WRITES_SECONDS):
+                await self._settle()
+                await self._leave()
+        except TimeoutError:
+            self.log.warning("the store does not answer: the engine closes without its last writes")
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)
@@ -244,6 +247,19 @@ class Parts:
         self.watchdog.stop()
         self._state = "closed"
         await self.store.close()
+
+    async def _leave(self) -> None:
+        """Take the runs out of memory, write the index down, and let a successor begin at once."""
+        fenced = self.runtime.closed_by is not None
+        await self.runtime.courier.stop()
+        await self.runtime.sweeper.stop()
+        self.runtime.dismiss(self.runtime.closed_by or StoreError("the engine is closed"))
+        await self.runtime.stop()
+        if not fenced:
+            self._checkpoints.write()
+            await self.committer.drained()
+            self.committer.add_chore([self._partition.release()])
+            await self.committer.drained()
 
     async def _settle(self) -> None:
         while not self.runtime.idle and self.runtime.closed_by is None:  # noqa: ASYNC110 - many parts come to rest

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from holdfast.core.errors import NondeterminismError
 from holdfast.core.history import RunStatus
-from holdfast.core.instance import Instance, RunInfo
+from holdfast.core.host import RunInfo
+from holdfast.core.instance import Instance
 from holdfast.core.replay import replay_history
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from holdfast.core.codec import decode_json
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import OPEN, OUTCOMES, Command, Event, EventType, RunStatus
-from holdfast.core.instance import Instance, RunInfo
+from holdfast.core.host import RunInfo
+from holdfast.core.instance import Instance
 from holdfast.core.replay import DEFERRED
 from holdfast.engine.carry import CARRY_OUT
 from holdfast.engine.change import Slot

@@ -62,6 +62,9 @@ class Start(Item):
 
     def apply(self, run: Run, now: int) -> Started:
         """Start it, or answer with the run that this request, this parent or this id has already."""
+        if not run.exists and run.head.run_id and run.names_documents:
+            message = f"workflow {run.workflow_id!r} is being purged: try again"
+            raise WorkflowAlreadyStartedError(message, workflow_id=run.workflow_id, run_id=run.head.run_id)
         if run.exists:
             known = self._known(run)
             if known is not None:
@@ -209,6 +212,7 @@ class Swept(Item):
     """What a purged run had stored is deleted."""
 
     def apply(self, run: Run, now: int) -> Any:  # noqa: ANN401, ARG002
-        """Let the tombstone forget it."""
-        forget_documents(run)
+        """Let the tombstone forget it; a run that has been started since knows nothing of it."""
+        if run.head.status is RunStatus.PURGED:
+            forget_documents(run)
         return None

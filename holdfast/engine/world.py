@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from holdfast.core.instance import Host
+    from holdfast.core.host import Host
     from holdfast.ports import Clock
 
 __all__ = ["MAX_PAYLOAD_BYTES", "World"]

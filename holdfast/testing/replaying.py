@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from holdfast.core.history import OUTCOMES, Event, EventType, RunStatus
-from holdfast.core.instance import Host, Instance, RunInfo
+from holdfast.core.host import Host, RunInfo
+from holdfast.core.instance import Instance
 from holdfast.core.registry import Registry
 from holdfast.core.replay import replay_history
 from holdfast.engine.views import HistoryEvent
