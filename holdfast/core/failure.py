@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 __all__ = ["FailureInfo"]
 
 _MAX_MESSAGE = 4_000
 _MAX_CAUSES = 8
+_MAX_DETAILS_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,8 @@ def _text(error: BaseException) -> str:
 
 def _plain(details: object) -> object:
     """Let JSON values through and drop the rest: details are a courtesy, never a reason to fail."""
-    from holdfast.core.codec import decode_json, encode  # noqa: PLC0415 - codec raises errors, errors carry failures
-    from holdfast.core.errors import PayloadError  # noqa: PLC0415
-
-    if details is None:
-        return None
     try:
-        return decode_json(encode(details, "details", limit=16_384))
-    except PayloadError:
+        raw = orjson.dumps(details)
+    except TypeError:
         return None
+    return orjson.loads(raw) if len(raw) <= _MAX_DETAILS_BYTES else None
