@@ -15,12 +15,11 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .PHONY: run
 run: export HOLDFAST_WORKFLOWS ?= examples.trip_booking,examples.order_approval,examples.expense,examples.data_pipeline
 run: export HOLDFAST_DEV_REPLAY ?= 1
-run: export HOLDFAST_STORE ?= sqlite
-run: export HOLDFAST_SQLITE_PATH ?= var/holdfast.db
+run: export HOLDFAST_STORE ?= sqlite:///var/holdfast.db
 run: export HOLDFAST_ADDRESS ?= 127.0.0.1:8000
 run: $(SERVICE) ## start the service on 127.0.0.1:8000 with SQLite and the examples loaded
 	@mkdir -p var
-	$(BIN)/holdfast serve
+	@echo $$$$ > var/holdfast.pid; exec $(BIN)/holdfast serve
 
 ##@ Develop
 

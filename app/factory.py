@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from app.settings import Settings
     from holdfast import EngineThread
 
-__all__ = ["create_app"]
+__all__ = ["ARRIVED", "create_app"]
+
+ARRIVED: Final = "holdfast.arrived"
+"""The key in a request's environment of what is called once its body is here, where the server wants to know."""
 
 _PARTS: Final[tuple[Api, ...]] = (
     workflows.api,
@@ -63,6 +66,7 @@ def create_app(settings: Settings | None = None, engine: EngineThread | None = N
     problem.install(app)
     policy = {f"{part.name}.{each.name}": each.access for part in _PARTS for each in part.operations}
     Guard(settings, policy).install(app)
+    app.before_request(_receive)
     for part in _PARTS:
         app.register_blueprint(part)
     operations = [each for part in _PARTS for each in part.operations]
@@ -76,6 +80,16 @@ def _begin() -> None:
     g.began = time.perf_counter()
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _receive() -> None:
+    """Take the body in, and tell the server that the request has arrived; from here on it may take its time."""
+    request.get_data()
+    request.environ.get(ARRIVED, _nothing)()
+
+
+def _nothing() -> None:
+    """Stand in for a server that does not ask."""
 
 
 def _finish(response: Response) -> Response:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from flask import g, request
 
+from app.text import visible
+
 if TYPE_CHECKING:
     from flask import Response
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -67,13 +69,7 @@ def _console(*, colors: bool) -> list[Processor]:
 
 def _escaped(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Escape what would move the cursor of a terminal, or begin a line of its own."""
-    return {name: _visible(value) if isinstance(value, str) else value for name, value in event.items()}
-
-
-def _visible(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return {name: visible(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def log_request(response: Response) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from holdfast import Engine, EngineThread, FencedError
     from holdfast.core.definitions import WorkflowDefinition
 
-__all__ = ["Service"]
+__all__ = ["CLOSE_SECONDS", "Service"]
 
 T = TypeVar("T")
 
@@ -28,8 +28,8 @@ _PATIENCE_SECONDS: Final = 3.0
 """A start that takes longer says what it waits for."""
 _FINISH_SECONDS: Final = 2.0
 """How long requests that are under way may still use the engine once the service drains."""
-_MARGIN_SECONDS: Final = 10.0
-"""How much longer than its activities' drain closing the engine may take before it is given up."""
+CLOSE_SECONDS: Final = 12.0
+"""How much longer than the drain of its activities closing the engine may take before it is given up."""
 _PROBE_ID: Final = "holdfast-readiness-probe"
 
 _log = logging.getLogger("holdfast.service")
@@ -106,7 +106,7 @@ class Service:
         """Close the engine, and wait until that is done or given up."""
         self.begin_drain()
         if self._closing is not None:
-            self._closing.join(self.settings.drain.total_seconds() + _FINISH_SECONDS + _MARGIN_SECONDS)
+            self._closing.join(self.settings.drain.total_seconds() + CLOSE_SECONDS)
             if self._closing.is_alive():
                 _log.error("the engine did not close in time: what it had not written yet is redone at the next start")
 

@@ -12,10 +12,14 @@ import orjson
 
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import OUTCOMES, Command, Event, EventType, RunStatus
-from holdfast.core.instance import Host, Instance, RunInfo
+from holdfast.core.host import Host, RunInfo
+from holdfast.core.instance import Instance
 from holdfast.core.outcome import encode_failure
 from holdfast.core.registry import Registry
 from holdfast.core.replay import replay_history
+
+Anything = Any
+"""Whatever a test may pass: a value, a workflow, an exception."""
 
 START_MS = 1_700_000_000_000
 MIB = 1024 * 1024
@@ -53,7 +57,7 @@ class Play:
         now: The time of the last event, in milliseconds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an instance is made of
         self,
         workflow: Callable[..., Any],
         input: object = None,
@@ -92,7 +96,7 @@ class Play:
 
     # What happens to it.
 
-    def apply(
+    def apply(  # noqa: PLR0913 - the fields of an event
         self,
         kind: EventType,
         *,
@@ -125,9 +129,7 @@ class Play:
 
     def complete(self, which: str, result: object = None) -> list[Command]:
         command = self.find(which, EventType.ACTIVITY_STARTED)
-        return self.apply(
-            EventType.ACTIVITY_COMPLETED, id=command.id, name=command.name, value=json_bytes(result)
-        )
+        return self.apply(EventType.ACTIVITY_COMPLETED, id=command.id, name=command.name, value=json_bytes(result))
 
     def fail(self, which: str, error: BaseException | None = None, *, attempt: int = 1) -> list[Command]:
         command = self.find(which, EventType.ACTIVITY_STARTED)
@@ -160,17 +162,13 @@ class Play:
 
     def child_completed(self, which: str, result: object = None) -> list[Command]:
         command = self.find(which, EventType.CHILD_STARTED)
-        return self.apply(
-            EventType.CHILD_COMPLETED, id=command.id, value=json_bytes(result), details=command.details
-        )
+        return self.apply(EventType.CHILD_COMPLETED, id=command.id, value=json_bytes(result), details=command.details)
 
     def child_failed(self, which: str, failure: FailureInfo) -> list[Command]:
         command = self.find(which, EventType.CHILD_STARTED)
-        return self.apply(
-            EventType.CHILD_FAILED, id=command.id, value=encode_failure(failure), details=command.details
-        )
+        return self.apply(EventType.CHILD_FAILED, id=command.id, value=encode_failure(failure), details=command.details)
 
-    def query(self, name: str, value: object = None) -> Any:
+    def query(self, name: str, value: object = None) -> Anything:
         return self.run.query(name, json_bytes(value))
 
     # What can be seen of it.
@@ -195,7 +193,7 @@ class Play:
         return OUTCOMES[self.run.outcome.type] if self.run.outcome is not None else RunStatus.RUNNING
 
     @property
-    def result(self) -> Any:
+    def result(self) -> Anything:
         """What the run returned, or the failure that it ended in, as JSON."""
         assert self.run.outcome is not None, f"still running; open: {[c.words() for c in self.open.values()]}"
         return orjson.loads(self.run.outcome.value)
@@ -213,6 +211,13 @@ class Play:
         replay_history(fresh, self.history if events is None else events)
         return fresh
 
+    def on_code(self, workflow: Callable[..., Any]) -> Play:
+        """Give this run as it goes on under other code; raises where that does not fit."""
+        after = Play(workflow)
+        after.info, after.run, after.history = self.info, after.replayed(self.history), list(self.history)
+        after.open, after.now = dict(self.open), self.now
+        return after
+
     def reload(self) -> Self:
         """Leave memory and come back by replay, as after a restart."""
         fresh = self._fresh()
@@ -225,7 +230,7 @@ class Play:
 class Begin(Protocol):
     """Starts a run that is taken out of memory when its test ends."""
 
-    def __call__(self, workflow: Callable[..., Any], input: object = None, **options: Any) -> Play: ...
+    def __call__(self, workflow: Callable[..., Any], input: object = None, **options: Anything) -> Play: ...
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def send_update(id: str, name: str, query: models.UpdateQuery, payload: object) 
     body: dict[str, Any] = {"id": id, "update_id": update_id}
     with service().place():
         try:
-            call = service().call(
+            result = service().call(
                 lambda engine: _update(engine, id, name, payload, update_id, seconds=seconds), waits=seconds
             )
         except TimeoutError:

@@ -89,7 +89,9 @@ async def _start(engine: Engine, workflow: str, body: StartBody, request_id: str
                 raise
             policy, created = body.on_conflict, False
         else:
-            return Started(handle.id, handle.run_id, await handle.status(), created)
+            is_new = created and request_id is None
+            status = RunStatus.RUNNING if is_new else await handle.status()
+            return Started(handle.id, handle.run_id, status, created)
 
 
 def wait_for(service: Service, started: Started, seconds: float) -> None:

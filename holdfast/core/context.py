@@ -174,7 +174,9 @@ class WorkflowContext:
             TimeoutError: None came in time.
             PayloadError: The payload does not fit the type; the signal counts as taken.
         """
-        return await self.signal_channel(name, type=type).receive(timeout=timeout)
+        decode = decode_json if type is None else decoder_for(type, f"signal {name!r}")
+        mailbox = self._run.mailbox(name)
+        return decode(await (mailbox.take() if timeout is None else _within(timeout, mailbox.take())))
 
     def signal_channel(self, name: str, *, type: Any = None) -> SignalChannel:
         """Give the signals of a name as an async iterator that never ends."""
@@ -206,7 +208,8 @@ class WorkflowContext:
             TimeoutError: It did not hold in time.
         """
         if not condition():
-            await _within(timeout, self._run.add_condition(condition))
+            holds = self._run.add_condition(condition)
+            await (holds if timeout is None else _within(timeout, holds))
 
     def as_completed(self, awaitables: Iterable[Awaitable[T]]) -> CompletionOrder[T]:
         """Iterate over awaitables in the order they complete, as `asyncio.as_completed` does, but deterministically."""
@@ -341,7 +344,8 @@ class SignalChannel:
         Raises:
             TimeoutError: None came in time.
         """
-        return self._decode(await _within(timeout, self._run.mailbox(self._name).take()))
+        mailbox = self._run.mailbox(self._name)
+        return self._decode(await (mailbox.take() if timeout is None else _within(timeout, mailbox.take())))
 
     def __aiter__(self) -> SignalChannel:
         """Iterate over signals as they come."""
@@ -374,8 +378,6 @@ class _RunLogger(logging.LoggerAdapter[logging.Logger]):
         return msg, kwargs
 
 
-async def _within(timeout: Duration | None, awaitable: Awaitable[T]) -> T:
-    if timeout is None:
-        return await awaitable
+async def _within(timeout: Duration, awaitable: Awaitable[T]) -> T:
     async with asyncio.timeout(milliseconds(timeout, "timeout") / 1000):
         return await awaitable

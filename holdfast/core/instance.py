@@ -12,7 +12,7 @@ from asyncio.events import _get_running_loop, _set_running_loop  # how code is r
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from holdfast.core.errors import PayloadError, QueryError
+from holdfast.core.errors import NondeterminismError, PayloadError, QueryError
 from holdfast.core.generators import hold_generators
 from holdfast.core.handlers import Handlers
 from holdfast.core.history import Command, Event, EventType
@@ -43,6 +43,8 @@ MAX_HISTORY_EVENTS = 50_000
 
 MAX_OPEN_TO_OTHERS = 1_000
 """How many child runs and signals to other runs may be without an answer at one time."""
+
+_MAX_UNWINDS = 1_000
 
 _TO_OTHERS = frozenset({EventType.CHILD_STARTED, EventType.SIGNAL_SENT})
 
@@ -79,7 +81,7 @@ class Instance:
     """
 
     __slots__ = (
-        "_commands", "_conditions", "_context", "_generators", "_history_size", "_mode", "_patches", "_tasks",
+        "_commands", "_conditions", "_context", "_generators", "_history_size", "_mode", "_patches", "_tasks", "_unwound",
         "attributes", "cancel_reason", "cancel_requested", "definition", "failure", "fault", "handlers", "host", "info",
         "known_patches", "loop", "mailboxes", "main", "next_input", "outcome", "replaying", "timed_out", "timers",
         "updates", "waiting",
@@ -110,8 +112,9 @@ class Instance:
         self.next_input: bytes | None = None
         self.failure: BaseException | None = None
         self._mode = _ACTIVE
-        self._commands: list[Command] = []
+        self._commands: list[Command] | None = None
         self._history_size = 0
+        self._unwound = 0
         self._conditions: list[tuple[Callable[[], object], Future[None]]] = []
         self._patches: dict[str, bool] = {}
         self._tasks: list[WorkflowTask] = []
@@ -150,6 +153,7 @@ class Instance:
             self.fault = f"{type(error).__name__}: {error}"
         finally:
             _set_running_loop(outer)
+            self._commands = None
         self._history_size += 1 + len(commands)
         return commands
 
@@ -203,22 +207,34 @@ class Instance:
         """Ask for something.
 
         Raises:
-                PayloadError: The history is full.
+            PayloadError: The history is full.
+            NondeterminismError: The run has no turn now.
         """
-        if self._mode is not _Mode.ACTIVE:
+        commands = self._commands
+        if self._mode is not _ACTIVE:
             self.check_commands_allowed(f"ask for {command.type}")
-        if self._history_size + len(self._commands) >= MAX_HISTORY_EVENTS:
+            return
+        if commands is None:
+            message = "workflow code ran outside of its run: a context is used in the coroutines of its workflow only"
+            raise NondeterminismError(message, found=command.words())
+        if self._history_size + len(commands) >= MAX_HISTORY_EVENTS:
             message = f"the history is at its limit of {MAX_HISTORY_EVENTS:,} events: end it with ctx.continue_as_new"
             raise PayloadError(message, too_large=True)
-        self._commands.append(command)
+        commands.append(command)
 
     def check_commands_allowed(self, what: str) -> None:
-        """Raise unless workflow code may ask for things now."""
-        if self._mode is _Mode.CLOSING:
-            raise Unwind
+        """Raise unless workflow code may ask for things now.
+
+        Code that is being taken apart and catches `Unwind` over and over is let through in the end: what it asks for
+        is lost, and it waits where it can be given up on.
+        """
         if self._mode is _Mode.READING:
             message = f"a query or validator only looks at the run, it cannot {what}"
             raise QueryError(message)
+        if self._mode is _Mode.CLOSING:
+            self._unwound += 1
+            if self._unwound <= _MAX_UNWINDS:
+                raise Unwind
 
     def expect(self, command: Command, decode: Decoder, *, shown: bool = False) -> Future[Any]:
         """Issue a command and give the future of its answer.

@@ -97,7 +97,7 @@ class Signal(Item):
             return None
         require_open(run)
         if self.id:
-            run.seen.add(self.id, now, run.head.run_id, run.journal.events)
+            run.remember(self.id, now)
         if run.world.hooked:
             run.tell("on_signal", {"name": self.name, "payload": decode_json(self.value), "id": self.id})
         run.happen(EventType.SIGNAL_RECEIVED, now, id=self.id, name=self.name, value=self.value)
@@ -131,7 +131,7 @@ class Update(Item):
             message = f"workflow {run.workflow_id!r} is {run.status} and takes no updates now"
             raise UpdateRejectedError(message)
         run.instance.validate_update(self.name, self.value)
-        run.seen.add(self.id, now, run.head.run_id, run.journal.events)
+        run.remember(self.id, now)
         run.happen(EventType.UPDATE_ACCEPTED, now, id=self.id, name=self.name, value=self.value)
         return run.replies.get(self.id)
 

@@ -140,7 +140,7 @@ class ChildClosed(Item):
         if not run.is_open or (self.id and self.id in run.seen):
             return None
         if self.id:
-            run.seen.add(self.id, now, run.head.run_id, run.journal.events)
+            run.remember(self.id, now)
             run.changed = True
         if run.head.run_id != self.run_id:
             run.children.pop(self.child, None)

@@ -23,7 +23,7 @@ from holdfast.engine.ending import end_run
 from holdfast.engine.head import Head, Parent, Request, no_run
 from holdfast.engine.journal import Journal
 from holdfast.engine.outbox import Outgoing, OutgoingKind
-from holdfast.engine.seen import Seen
+from holdfast.engine.seen import NOTHING_SEEN, Seen
 from holdfast.engine.succession import archive
 from holdfast.engine.track import TRACK
 from holdfast.engine.verify import replay_difference
@@ -97,7 +97,7 @@ class Run:
         self.pending_told = False
         self.has_deadlines = False
         self.outbox: dict[tuple[str, int], Outgoing] = {}
-        self.seen = Seen()
+        self.seen = NOTHING_SEEN
         self.deferred: list[tuple[int, Event]] = []
         self.children: dict[str, str] = {}
         self.open_updates: dict[str, Event] = {}
@@ -334,6 +334,12 @@ class Run:
         elif not pending.parked:
             host.logger.warning("workflow %r waits: activity %r is not registered here", self.workflow_id, pending.name)
             pending.parked = self.pending_told = self.changed = True
+
+    def remember(self, message_id: str, now: int) -> None:
+        """Know a message again if it comes twice."""
+        if self.seen is NOTHING_SEEN:
+            self.seen = Seen()
+        self.seen.add(message_id, now, self.head.run_id, self.journal.events)
 
     def send(self, kind: OutgoingKind, target: str, command_id: str) -> None:
         """Put an effect on another run into the outbox."""

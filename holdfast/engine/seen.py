@@ -10,7 +10,7 @@ from holdfast.ports import ABSENT, ANY, Write
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Seen"]
+__all__ = ["NOTHING_SEEN", "Seen"]
 
 _RECENT: Final = 256
 _SEALED_IDS: Final = 128
@@ -98,10 +98,15 @@ class Seen:
             stored: What stood in the head.
             lists: The sealed lists, by key.
         """
+        if not stored:
+            return NOTHING_SEEN
         seen = cls()
-        if stored:
-            seen._recent = dict(stored["recent"])
-            seen._sealed = [(key, at) for key, at in stored["sealed"]]
-            seen.in_use = True
-            seen._sealed_ids = {key: set(lists[key]["ids"]) for key, _ in seen._sealed}
+        seen.in_use = True
+        seen._recent = dict(stored["recent"])
+        seen._sealed = [(key, at) for key, at in stored["sealed"]]
+        seen._sealed_ids = {key: set(lists[key]["ids"]) for key, _ in seen._sealed}
         return seen
+
+
+NOTHING_SEEN: Final = Seen()
+"""What stands for the ids of a run that was told nothing under an id yet; nobody adds to it."""

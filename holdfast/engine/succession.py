@@ -10,7 +10,7 @@ from holdfast.engine.documents import past_key
 from holdfast.engine.effects import Sweep
 from holdfast.engine.journal import Journal
 from holdfast.engine.replaying import replayed
-from holdfast.engine.seen import Seen
+from holdfast.engine.seen import NOTHING_SEEN
 from holdfast.ports import ABSENT, Write
 
 if TYPE_CHECKING:
@@ -72,5 +72,5 @@ def forget_documents(run: Run) -> None:
     """Let a tombstone forget the documents that it named: they are deleted."""
     run.head = replace(run.head, previous="", _constant=b"")
     run.journal = Journal(run.head.run_id)
-    run.seen = Seen()
+    run.seen = NOTHING_SEEN
     run.changed = True

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.docs.compare import differences
+from tests.docs.compare import Comparison
 from tests.docs.markdown import ROOT, Block, Command, read_blocks, read_commands
 from tests.docs.shell import Shell
 
@@ -27,6 +27,7 @@ class Reader:
         self.folder = folder
         self.address = f"127.0.0.1:{free_port()}"
         self.served = 0
+        self.comparison = Comparison()
         for entry in ROOT.iterdir():
             if entry.name not in {"var", ".venv"}:
                 (folder / entry.name).symlink_to(entry)
@@ -58,8 +59,8 @@ class Reader:
             "COLUMNS": "120",
             "NO_COLOR": "1",
             "PYTHONUNBUFFERED": "1",
-            "PYTHONWARNINGS": "error",
             "HOLDFAST_ADDRESS": self.address,
+            "HOLDFAST_LOG_FORMAT": "console",  # as on a terminal
             # Everything is installed: `make` need not look.
             "BASH_FUNC_make%%": '() { command make -o .venv/.service-installed -o .venv/.dev-installed "$@"; }',
         }
@@ -72,18 +73,18 @@ class Reader:
         log = self.folder / f"served-{self.served}.log"
         printed = shell.run(f"{text} >{log} 2>&1 &")
         end = time.monotonic() + SECONDS
-        while differences(command.output, output := self.as_shown(log)) and time.monotonic() < end:
+        while Comparison().differences(command.output, output := self.as_shown(log)) and time.monotonic() < end:
             time.sleep(0.1)
         return printed + output
 
     def run(self, shell: Shell, block: Block, following: Block | None) -> None:
         (self.where(shell) / "snippet.py").write_text(block.text, encoding="utf-8")
-        printed = shell.run("python snippet.py")
+        printed = shell.run("python -W error snippet.py")
         shown = following.text.splitlines() if following is not None and following.language == "text" else []
         self.check(block.line, shown, printed)
 
     def check(self, line: int, shown: list[str], printed: str) -> None:
-        found = differences(shown, printed.replace(self.address, ADDRESS).replace(str(self.folder), "..."))
+        found = self.comparison.differences(shown, printed.replace(self.address, ADDRESS).replace(str(self.folder), "..."))
         assert not found, f"{self.page.relative_to(ROOT)}:{line}\n{found}"
 
     def as_shown(self, log: Path) -> str:

@@ -7,8 +7,18 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+import typer
+from pydantic_core import PydanticUndefined
 
 import holdfast
+from app.api import problem
+from app.cli.client import Status
+from app.cli.program import program
+from app.factory import create_app
+from app.settings import PREFIX, Settings
 from holdfast.core import errors
 from tests.docs.markdown import ROOT
 
@@ -69,6 +79,66 @@ def error_rows(cls: type[Exception] = errors.HoldfastError, depth: int = 0) -> l
     return rows
 
 
+def setting_rows() -> list[tuple[str, str, str]]:
+    meanings = {name.strip("`"): text for name, text in attribute_rows(Settings)}
+    rows = []
+    for name, known in Settings.model_fields.items():
+        default = known.default
+        if default is PydanticUndefined:
+            shown = "the host's name"
+        elif isinstance(default, timedelta):
+            shown = f"`{default.total_seconds():g}s`"
+        else:
+            shown = "" if default in {None, ()} else f"`{default}`".lower() if isinstance(default, bool) else f"`{default}`"
+        rows.append((f"`{PREFIX}{name.upper()}`", shown, meanings[name]))
+    return rows
+
+
+def route_rows() -> list[tuple[str, str]]:
+    service = create_app(Settings(store="memory:")).test_client()
+    paths = service.get("/openapi.json").get_json()["paths"]
+    rows = []
+    for path, methods in sorted(paths.items()):
+        for method, operation in methods.items():
+            parameters = [each["name"] for each in operation["parameters"] if each["in"] == "query"]
+            shown = f"`{method.upper()} {path}{'?' + '&'.join(f'{name}=' for name in parameters) if parameters else ''}`"
+            rows.append((shown, operation["summary"]))
+    return rows
+
+
+def problem_rows() -> list[tuple[str, str, str]]:
+    kinds = [*vars(problem).values(), *problem.PROBLEMS.values()]
+    known = {kind.code: kind for kind in kinds if isinstance(kind, problem.Problem)}
+    return [
+        (str(kind.status), f"`{kind.code}`", kind.title)
+        for kind in sorted(known.values(), key=lambda kind: (kind.status, kind.code))
+    ]
+
+
+EXITS = {
+    Status.OK: "done",
+    Status.FAILED: "the run did not complete, or the service cannot do it",
+    Status.USAGE: "the command, or a value in it, is not right",
+    Status.NOT_FOUND: "there is no such run or workflow",
+    Status.CONFLICT: "a conflict: the run is open, or has ended, or the id is taken",
+    Status.UNREACHABLE: "the service cannot be reached, or takes no work now",
+    Status.TIMED_OUT: "the wait was over before the run",
+    Status.INTERRUPTED: "interrupted",
+}
+
+
+def command_rows(command: Any = None, prefix: str = "holdfast") -> list[tuple[str, str]]:
+    command = command if command is not None else typer.main.get_command(program)
+    rows = []
+    for name, each in command.commands.items():
+        if hasattr(each, "commands"):
+            rows += command_rows(each, f"{prefix} {name}")
+        else:
+            words = [parameter.name.upper() for parameter in each.params if parameter.param_type_name == "argument"]
+            rows.append((f"`{' '.join([prefix, name, *words])}`", each.help.partition("\n\n")[0].replace("\n", " ")))
+    return rows
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "workflow-context": lambda: members(holdfast.WorkflowContext),
     "signal-channel": lambda: members(holdfast.SignalChannel),
@@ -77,6 +147,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "activity-context": lambda: members(holdfast.ActivityContext),
     "retry-policy": lambda: table(("", "meaning"), attribute_rows(holdfast.RetryPolicy)),
     "errors": lambda: table(("error", "means", "carries"), error_rows()),
+    "settings": lambda: table(("variable", "default", "meaning"), setting_rows()),
+    "routes": lambda: table(("route", "does"), route_rows()),
+    "problems": lambda: table(("status", "code", "means"), problem_rows()),
+    "exits": lambda: table(("exit code", "means"), [(str(int(status)), EXITS[status]) for status in Status]),
+    "commands": lambda: table(("command", "does"), command_rows()),
 }
 
 

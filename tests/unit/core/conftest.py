@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.play import Begin, Play
+from tests.play import Anything, Begin, Play
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def begin() -> Iterator[Begin]:
     """Start runs, and take them out of memory in the end."""
     plays: list[Play] = []
 
-    def start(workflow: Callable[..., Any], input: object = None, **options: Any) -> Play:
+    def start(workflow: Callable[..., Any], input: object = None, **options: Anything) -> Play:
         play = Play(workflow, input, **options)
         plays.append(play)
         return play.start()

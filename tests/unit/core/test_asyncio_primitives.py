@@ -1,18 +1,17 @@
-"""What asyncio offers works in workflow code as ever, and is durable: each primitive by hand, then once more by replay."""
+"""What asyncio offers works in workflow code as ever, and is durable: each primitive by hand, then by replay."""
 
 import asyncio
 import contextlib
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
 from holdfast import WorkflowContext
 from holdfast.core.history import EventType
-from tests.play import START_MS, Begin, Play
+from tests.play import START_MS, Anything, Begin, Play
 
 
-async def step(ctx: WorkflowContext, name: str) -> Any:
+async def step(ctx: WorkflowContext, name: str) -> Anything:
     return await ctx.execute_activity(name)
 
 

@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-from typing import Any
 
 import pytest
 
 from holdfast import ActivityError, CancelToken, WorkflowContext
 from holdfast.core.history import RunStatus
-from tests.play import Begin
+from tests.play import Anything, Begin
 
 
 async def charge_and_refund(ctx: WorkflowContext) -> str:
@@ -198,7 +197,7 @@ def test_a_shielded_clean_up_outlives_the_cancellation(begin: Begin) -> None:
             return f"saved {await saving}"
         return "never"
 
-    async def save(ctx: WorkflowContext) -> Any:
+    async def save(ctx: WorkflowContext) -> Anything:
         return await ctx.execute_activity("save")
 
     play = begin(run)

@@ -15,11 +15,16 @@ from hypothesis import strategies as st
 
 from holdfast import PayloadError
 from holdfast.core.codec import decode_json, decoder_for, encode, schema_for
+from tests.play import Anything
 
 MIB = 1024 * 1024
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
     max_leaves=10,
 )
@@ -50,7 +55,7 @@ def written(value: object) -> bytes:
     return encode(value, "it", limit=MIB)
 
 
-def read(annotation: object, value: object) -> Any:
+def read(annotation: object, value: object) -> Anything:
     return decoder_for(annotation, "it")(written(value))
 
 
@@ -137,7 +142,7 @@ def test_a_misfit_in_several_fields_says_how_many_more_there_are() -> None:
         lambda value: {value},
     ],
 )
-def test_what_json_has_no_number_for_is_refused_wherever_it_stands(value: float, wrap: Any) -> None:
+def test_what_json_has_no_number_for_is_refused_wherever_it_stands(value: float, wrap: Anything) -> None:
     with pytest.raises(PayloadError, match="it cannot be written as JSON: it holds"):
         written(wrap(value))
 
@@ -166,7 +171,7 @@ def test_a_number_that_json_lacks_is_refused_in_a_model() -> None:
 
 @pytest.mark.parametrize("value", [object(), lambda: None, {1, object()}, 2**80, "\ud800"])
 def test_what_has_no_json_form_is_refused_by_name(value: object) -> None:
-    with pytest.raises(PayloadError, match="^order cannot be written as JSON: "):
+    with pytest.raises(PayloadError, match=r"^order cannot be written as JSON: "):
         encode(value, "order", limit=MIB)
 
 

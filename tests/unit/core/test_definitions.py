@@ -2,15 +2,23 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import pydantic
 import pytest
 
-from holdfast import ActivityContext, PayloadError, RetryPolicy, WorkflowContext, WorkflowNotFoundError, activity, workflow
+from holdfast import (
+    ActivityContext,
+    PayloadError,
+    RetryPolicy,
+    WorkflowContext,
+    WorkflowNotFoundError,
+    activity,
+    workflow,
+)
 from holdfast.core.activities import ActivityOptions
 from holdfast.core.definitions import ActivityDefinition, WorkflowDefinition
 from holdfast.core.registry import Registry
+from tests.play import Anything
 
 
 @dataclass
@@ -33,7 +41,7 @@ async def named(ctx: WorkflowContext) -> None:
 
 
 @workflow
-async def marked(ctx: WorkflowContext, value: Any = None) -> Any:
+async def marked(ctx: WorkflowContext, value: Anything = None) -> Anything:
     return value
 
 
@@ -41,7 +49,7 @@ def test_a_bare_function_registers_under_its_own_name_as_version_1() -> None:
     definition = WorkflowDefinition.of(bare)
 
     assert (definition.name, definition.version, definition.takes_input) == ("bare", "1", True)
-    assert definition.decode_input(b'{"sku":"a"}') == Order("a")
+    assert definition.decode_input(b'{"sku":"a"}') == (Order("a"),)
     assert definition.decode_result(b'{"total":3}') == Receipt(total=3)
     assert definition.input_schema["required"] == ["sku"]
     assert definition.doc == "Sell something."
@@ -60,7 +68,7 @@ def plain(ctx: WorkflowContext) -> None:
     """Not async."""
 
 
-async def generator(ctx: WorkflowContext) -> Any:
+async def generator(ctx: WorkflowContext) -> Anything:
     yield 1
 
 
@@ -77,13 +85,13 @@ async def keyword_only(ctx: WorkflowContext, *, value: int) -> None:
 
 
 @pytest.mark.parametrize("function", [plain, generator])
-def test_a_workflow_that_is_no_async_def_is_refused(function: Any) -> None:
+def test_a_workflow_that_is_no_async_def_is_refused(function: Anything) -> None:
     with pytest.raises(TypeError, match=rf"workflow '{function.__name__}' must be an async def function"):
         Registry.of([function], [])
 
 
 @pytest.mark.parametrize("function", [no_context, three, keyword_only])
-def test_a_workflow_with_other_parameters_is_refused(function: Any) -> None:
+def test_a_workflow_with_other_parameters_is_refused(function: Anything) -> None:
     with pytest.raises(TypeError, match=rf"workflow '{function.__name__}' must take \(ctx\) or \(ctx, input\), not \("):
         Registry.of([function], [])
 
@@ -97,7 +105,9 @@ def test_an_annotation_that_cannot_be_resolved_says_what_to_do() -> None:
     async def odd(ctx: WorkflowContext, value: "Nowhere") -> None:  # type: ignore[name-defined]  # noqa: F821
         """Take what nobody has defined."""
 
-    with pytest.raises(TypeError, match=r"the annotation 'Nowhere' of 'odd' cannot be resolved .*import the type at run time"):
+    with pytest.raises(
+        TypeError, match=r"the annotation 'Nowhere' of 'odd' cannot be resolved .*import the type at run time"
+    ):
         WorkflowDefinition.of(odd)
 
 
@@ -120,7 +130,7 @@ def test_an_annotation_as_text_may_name_what_the_function_closes_over() -> None:
     async def odd(ctx: WorkflowContext, value: "Local") -> "Local":
         return Local(value.a)
 
-    assert WorkflowDefinition.of(odd).decode_input(b'{"a":1}') == Local(1)
+    assert WorkflowDefinition.of(odd).decode_input(b'{"a":1}') == (Local(1),)
 
 
 @activity(name="charge-card", retry=RetryPolicy(max_attempts=5), timeout=timedelta(seconds=30), heartbeat_timeout=2)
@@ -148,22 +158,45 @@ class Callable:
 
 
 @pytest.mark.parametrize(
-    ("function", "name", "is_async", "takes_input", "context"),
+    ("function", "name", "is_async", "wants_context"),
     [
-        (charge, "charge-card", True, True, "context"),
-        (ship, "ship", False, True, None),
-        (nothing, "nothing", False, False, None),
-        (only_context, "only_context", False, False, "context"),
-        (Callable(), "callable-object", True, True, None),
+        (charge, "charge-card", True, True),
+        (ship, "ship", False, False),
+        (nothing, "nothing", False, False),
+        (only_context, "only_context", False, True),
+        (Callable(), "callable-object", True, False),
     ],
 )
 def test_an_activity_is_read_off_its_signature(
-    function: Any, name: str, *, is_async: bool, takes_input: bool, context: str | None
+    function: Anything, name: str, *, is_async: bool, wants_context: bool
 ) -> None:
     definition = ActivityDefinition.of(function)
 
-    assert (definition.name, definition.is_async) == (name, is_async)
-    assert (definition.takes_input, definition.context_parameter) == (takes_input, context)
+    assert (definition.name, definition.is_async, definition.wants_context) == (name, is_async, wants_context)
+
+
+def test_an_activity_is_called_with_what_it_takes() -> None:
+    context = ActivityContext("wf", "1", 4, "key")
+
+    assert ActivityDefinition.of(only_context).invoke(b"null", context) == 4
+    assert ActivityDefinition.of(nothing).invoke(b"null", None) == 1
+    with pytest.raises(PayloadError, match="input of activity 'nothing': it takes none"):
+        ActivityDefinition.of(nothing).invoke(b"1", None)
+    with pytest.raises(PayloadError, match="input of activity 'ship': field 'sku'"):
+        ActivityDefinition.of(ship).invoke(b"{}", None)
+
+
+def test_no_input_leaves_a_parameter_to_its_default() -> None:
+    def sized(size: int = 7) -> int:
+        return size
+
+    async def run(ctx: WorkflowContext, size: int = 9) -> int:
+        return size
+
+    assert ActivityDefinition.of(sized).invoke(b"null", None) == 7
+    assert ActivityDefinition.of(sized).invoke(b"3", None) == 3
+    assert WorkflowDefinition.of(run).decode_input(b"null") == ()
+    assert WorkflowDefinition.of(run).decode_input(b"4") == (4,)
 
 
 def test_a_decorated_activity_has_its_defaults_and_a_call_may_override_some() -> None:
@@ -190,7 +223,7 @@ def test_a_limit_that_is_no_duration_is_refused_by_name(option: str) -> None:
         activity(**{option: -1})  # type: ignore[call-overload]
 
 
-def version(number: str, result: str) -> Any:
+def version(number: str, result: str) -> Anything:
     @workflow(name="v", version=number)
     async def run(ctx: WorkflowContext) -> str:
         return result

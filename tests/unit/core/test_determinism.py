@@ -9,7 +9,7 @@ import pytest
 
 from holdfast import WorkflowContext
 from holdfast.core.history import Event, EventType
-from tests.play import Begin, Play
+from tests.play import Anything, Begin, Play
 
 
 async def lottery(ctx: WorkflowContext) -> list[Any]:
@@ -23,7 +23,7 @@ async def lottery(ctx: WorkflowContext) -> list[Any]:
     return [before, ctx.random().random(), str(ctx.uuid4()), *drawn]
 
 
-def drawn_in(order: str, seed: int = 7) -> Any:
+def drawn_in(order: str, seed: int = 7) -> Anything:
     with Play(lottery, seed=seed) as play:
         play.start()
         for name in order:
@@ -89,20 +89,11 @@ def test_a_fresh_run_takes_the_new_side_and_records_it_once(begin: Begin) -> Non
     assert [event.type for event in play.history].count(EventType.PATCH_MARKED) == 1
 
 
-def deployed(begin: Begin, play: Play, workflow: Any) -> Play:
-    """Replay a run's history on other code, and let it go on there."""
-    after = begin(workflow)
-    after.run.close()
-    after.run = after._fresh()
-    after.history, after.now, after.open = list(play.history), play.now, dict(play.open)
-    return after.reload()
-
-
 def test_a_run_from_before_the_change_takes_the_old_side_for_good(begin: Begin) -> None:
     play = begin(unpatched)
     play.complete("step0")
 
-    changed = deployed(begin, play, patched)
+    changed = play.on_code(patched)
     changed.complete("step1")
     changed.complete("step2")
 
@@ -120,7 +111,7 @@ def test_a_run_that_reaches_the_change_after_the_deploy_takes_the_new_side(begin
         return "new" if ctx.patched("change") else "old"
 
     play = begin(before)
-    changed = deployed(begin, play, after)
+    changed = play.on_code(after)
     changed.complete("first")
 
     assert changed.words == ["patch_marked change", "workflow_completed"]
@@ -153,7 +144,7 @@ def test_taking_a_marked_change_out_again_does_not_fit(begin: Begin) -> None:
     play = begin(patched)
 
     with pytest.raises(Exception, match="expected patch_marked 'change', found nothing"):
-        deployed(begin, play, unpatched)
+        play.on_code(unpatched)
 
 
 def test_is_replaying_tells_replay_from_the_first_time(begin: Begin) -> None:
@@ -235,7 +226,7 @@ def test_what_is_sent_is_what_it_was_at_the_call(begin: Begin) -> None:
 def test_live_code_sees_what_replayed_code_will_see(begin: Begin) -> None:
     """A tuple goes out and a list comes back; were it handed over in memory, only the replay would show the list."""
 
-    async def run(ctx: WorkflowContext, value: Any) -> list[str]:
+    async def run(ctx: WorkflowContext, value: Anything) -> list[str]:
         return [type(value).__name__, type(await ctx.execute_activity("a")).__name__]
 
     play = begin(run, (1, 2))
@@ -267,7 +258,7 @@ def test_attributes_are_merged_and_none_removes_one(begin: Begin) -> None:
 
 
 @pytest.mark.parametrize("value", [[1], {"a": 1}, object(), float("nan"), "x" * 5_000])
-def test_an_attribute_is_a_plain_value_of_bounded_size(begin: Begin, value: Any) -> None:
+def test_an_attribute_is_a_plain_value_of_bounded_size(begin: Begin, value: Anything) -> None:
     async def run(ctx: WorkflowContext) -> None:
         ctx.set_attributes(bad=value)
 

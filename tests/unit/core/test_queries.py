@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast import PayloadError, QueryError, UpdateRejectedError, WorkflowContext
-from tests.play import Begin, json_bytes, nothing_escapes
+from tests.play import Anything, Begin, json_bytes, nothing_escapes
 
 
 @dataclass
@@ -116,7 +116,6 @@ def test_a_query_or_validator_that_acts_is_refused_and_nothing_is_asked_for(
     play.replayed()
 
 
-@pytest.mark.xfail(strict=True, reason="bug 6: the id is taken before the refusal")
 def test_what_a_query_tried_leaves_no_trace_in_the_ids_of_later_commands(begin: Begin) -> None:
     async def run(ctx: WorkflowContext) -> None:
         ctx.set_query_handler("act", lambda: ctx.set_attributes(a=1))
@@ -132,7 +131,6 @@ def test_what_a_query_tried_leaves_no_trace_in_the_ids_of_later_commands(begin: 
     play.replayed()  # a query is not part of the history
 
 
-@pytest.mark.xfail(strict=True, reason="bug 7: queries and callbacks share a stream")
 def test_a_query_draws_nothing_from_the_runs_random_numbers(begin: Begin) -> None:
     async def run(ctx: WorkflowContext) -> None:
         drawn: list[float] = []
@@ -161,11 +159,10 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.xfail(strict=True, reason="bug 5: it escapes")
 @pytest.mark.parametrize("bad", [leave, interrupt])
 @pytest.mark.parametrize("through", ["query", "validator"])
 def test_a_query_or_validator_that_would_end_the_process_is_an_error_of_its_own(
-    begin: Begin, bad: Any, through: str
+    begin: Begin, bad: Anything, through: str
 ) -> None:
     async def run(ctx: WorkflowContext) -> None:
         ctx.set_query_handler("bad", bad)

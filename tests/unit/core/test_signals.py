@@ -11,7 +11,7 @@ from holdfast.core.failure import FailureInfo
 from holdfast.core.history import EventType
 from holdfast.core.mailbox import Mailbox
 from holdfast.core.outcome import encode_failure
-from tests.play import Begin
+from tests.play import Anything, Begin
 
 
 @dataclass
@@ -77,7 +77,7 @@ def test_a_payload_that_does_not_fit_is_an_error_once(begin: Begin) -> None:
 
 @pytest.mark.parametrize("in_time", [True, False])
 def test_a_wait_may_be_bounded(begin: Begin, *, in_time: bool) -> None:
-    async def run(ctx: WorkflowContext) -> Any:
+    async def run(ctx: WorkflowContext) -> Anything:
         try:
             return await ctx.receive_signal("x", timeout=60)
         except TimeoutError:
@@ -139,7 +139,7 @@ def test_of_several_takers_the_one_that_waited_longest_is_served(begin: Begin) -
 
 
 def test_a_signal_meant_for_a_taker_that_gives_up_goes_to_the_next(begin: Begin) -> None:
-    async def run(ctx: WorkflowContext) -> Any:
+    async def run(ctx: WorkflowContext) -> Anything:
         first = asyncio.create_task(ctx.receive_signal("x"))
         second = asyncio.create_task(ctx.receive_signal("x"))
         await ctx.receive_signal("stop")
@@ -180,7 +180,12 @@ def test_a_signal_to_another_run_is_asked_for_and_may_be_awaited(begin: Begin) -
 
     play = begin(run)
     sent = play.asked[0]
-    assert (sent.type, sent.name, sent.value, sent.details) == ("signal_sent", "hello", b'{"a":1}', {"workflow_id": "other"})
+    assert (sent.type, sent.name, sent.value, sent.details) == (
+        "signal_sent",
+        "hello",
+        b'{"a":1}',
+        {"workflow_id": "other"},
+    )
     play.apply(EventType.SIGNAL_DELIVERED, id=sent.id, value=b"null")
     play.fire()
     play.apply(

@@ -24,7 +24,9 @@ from holdfast.core.ids import MAX_COMMAND_ID, check_id, child_run_id, lineage_id
         (1.1, 1100),
     ],
 )
-def test_a_duration_is_a_timedelta_or_bare_seconds_and_never_ends_early(value: timedelta | float, expected: int) -> None:
+def test_a_duration_is_a_timedelta_or_bare_seconds_and_never_ends_early(
+    value: timedelta | float, expected: int
+) -> None:
     assert milliseconds(value, "timeout") == expected
 
 
@@ -37,7 +39,7 @@ def test_a_duration_is_a_timedelta_or_bare_seconds_and_never_ends_early(value: t
         float("inf"),
         10**10,
         timedelta(days=40_000),
-        pytest.param(10**400, id="huge", marks=pytest.mark.xfail(strict=True, reason="bug 8: OverflowError")),
+        pytest.param(10**400, id="huge"),
     ],
 )
 def test_a_duration_that_is_no_length_of_time_is_refused(value: timedelta | float) -> None:
@@ -58,7 +60,25 @@ def test_an_id_of_allowed_characters_passes(value: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", "a" * 65, "a b", "a\n", "\na", "a||b", "../x", "a/b", "%2F", "a\x00b", "é", "а", "\u202eabc", ".", 5, None, b"a"],
+    [
+        "",
+        "a" * 65,
+        "a b",
+        "a\n",
+        "\na",
+        "a||b",
+        "../x",
+        "a/b",
+        "%2F",
+        "a\x00b",
+        "é",
+        "\u0430",
+        "\u202eabc",
+        ".",
+        5,
+        None,
+        b"a",
+    ],
 )
 def test_any_other_id_is_refused_from_end_to_end(value: object) -> None:
     with pytest.raises(InvalidIdError, match=r"^workflow id .* is not valid: 1 to 64 characters") as caught:
@@ -149,11 +169,11 @@ def test_without_a_limit_there_is_always_another_attempt() -> None:
     assert RetryPolicy(max_attempts=None).retries(ValueError(), 10**9)
 
 
-class Declined(NonRetryableError):
+class DeclinedError(NonRetryableError):
     pass
 
 
-class Missing(LookupError):
+class MissingError(LookupError):
     pass
 
 
@@ -161,15 +181,15 @@ class Missing(LookupError):
     ("non_retryable", "error", "again"),
     [
         ((), NonRetryableError("no"), False),
-        ((), Declined("no"), False),
+        ((), DeclinedError("no"), False),
         ((), PayloadError("no"), False),
         ((), ValueError("no"), True),
         ((ValueError,), ValueError("no"), False),
-        ((LookupError,), Missing("no"), False),
-        (("Missing",), Missing("no"), False),
-        (("LookupError",), Missing("no"), False),
-        (("Miss",), Missing("no"), True),
-        ((KeyError, "ValueError"), Missing("no"), True),
+        ((LookupError,), MissingError("no"), False),
+        (("MissingError",), MissingError("no"), False),
+        (("LookupError",), MissingError("no"), False),
+        (("Missing",), MissingError("no"), True),
+        ((KeyError, "ValueError"), MissingError("no"), True),
     ],
 )
 def test_what_cannot_be_retried_is_told_by_class_or_name(

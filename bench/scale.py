@@ -1,0 +1,173 @@
+"""Measure what grows: ``python -m bench.scale steps|restart|index|memory`` prints one JSON line each.
+
+steps: 5,000 activities in one run: what the last 1,000 cost against the first 200.
+restart: 10,000 open runs with an activity under way; the time from opening until all of them move again.
+index: 100,000 runs that wait for a signal; the time until an engine is open over them.
+memory: bytes per run that waits for a signal, in memory with its code, and as an entry of the index alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from holdfast import Engine, WorkflowContext, activity
+from holdfast.stores import SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+STARTS_AT_A_TIME = 500
+
+
+class Gate:
+    """Counts the attempts that have begun, and holds them while it is shut."""
+
+    def __init__(self) -> None:
+        """Begin shut, at zero."""
+        self.begun = 0
+        self.open = asyncio.Event()
+
+
+gate: Gate
+
+
+@activity
+async def noop(step: int) -> int:
+    """Do nothing."""
+    return step
+
+
+@activity
+async def held(number: int) -> int:
+    """Wait at the gate."""
+    gate.begun += 1
+    await gate.open.wait()
+    return number
+
+
+async def many_steps(ctx: WorkflowContext, steps: int) -> int:
+    """Run activities one after the other."""
+    for step in range(steps):
+        await ctx.execute_activity(noop, step)
+    return steps
+
+
+async def one_held(ctx: WorkflowContext, number: int) -> int:
+    """Run one activity that waits at the gate."""
+    return await ctx.execute_activity(held, number)
+
+
+async def waiting(ctx: WorkflowContext) -> None:
+    """Wait for a signal."""
+    await ctx.receive_signal("go")
+
+
+async def start_many(engine: Engine, workflow: Callable[..., Any], count: int, *, numbered: bool) -> None:
+    """Start runs, some hundreds at a time."""
+    for first in range(0, count, STARTS_AT_A_TIME):
+        numbers = range(first, min(first + STARTS_AT_A_TIME, count))
+        await asyncio.gather(
+            *(engine.start(workflow, number if numbered else None, id=f"run-{number}") for number in numbers)
+        )
+
+
+async def measure_steps(folder: Path) -> dict[str, Any]:
+    """Time each step of one long run by when its activity runs."""
+    at: list[float] = []
+
+    @activity(name="noop")
+    async def timed(step: int) -> int:
+        at.append(time.perf_counter())
+        return step
+
+    async with Engine(SqliteStore(folder / "steps.db"), workflows=[many_steps], activities=[timed]) as engine:
+        await engine.execute(many_steps, 5_000)
+    first, last = (at[200] - at[0]) / 200, (at[-1] - at[-1_001]) / 1_000
+    return {"steps": 5_000, "first_200_ms": first * 1000, "last_1000_ms": last * 1000, "ratio": round(last / first, 2)}
+
+
+async def measure_restart(folder: Path) -> dict[str, Any]:
+    """Leave runs in the middle of an activity, open a new engine, and wait until each has begun its next attempt."""
+    global gate  # noqa: PLW0603 - activities are plain functions
+    runs, path, limit = 10_000, folder / "restart.db", 20_000
+    gate = Gate()
+    parts: dict[str, Any] = {"workflows": [one_held], "activities": [held], "max_async_activities": limit, "drain": 0}
+    async with Engine(SqliteStore(path), **parts) as engine:
+        await start_many(engine, one_held, runs, numbered=True)
+    gate = Gate()
+    start = time.perf_counter()
+    async with Engine(SqliteStore(path), **parts) as engine:
+        opened = time.perf_counter() - start
+        while gate.begun < runs:  # noqa: ASYNC110 - the attempts themselves are what is counted
+            await asyncio.sleep(0.005)
+        moving = time.perf_counter() - start
+        gate.open.set()
+        await engine.settled()
+    return {"runs": runs, "open_s": round(opened, 2), "all_moving_s": round(moving, 2)}
+
+
+async def measure_index(folder: Path) -> dict[str, Any]:
+    """Open an engine over many runs that wait."""
+    runs, path = 100_000, folder / "index.db"
+    async with Engine(SqliteStore(path), workflows=[waiting]) as engine:
+        await start_many(engine, waiting, runs, numbered=False)
+    start = time.perf_counter()
+    async with Engine(SqliteStore(path), workflows=[waiting]) as engine:
+        opened = time.perf_counter() - start
+        listed = time.perf_counter()
+        page = await engine.list(status="running", limit=50)
+        listed = time.perf_counter() - listed
+    return {"runs": runs, "open_s": round(opened, 2), "list_ms": round(listed * 1000, 2), "listed": len(page.items)}
+
+
+async def measure_memory(folder: Path) -> dict[str, Any]:
+    """Weigh runs that wait: the process grows by so much for each."""
+    row: dict[str, Any] = {}
+    for kind, cached, runs in (("live", 50_000, 20_000), ("cold", 10, 100_000)):
+        store = SqliteStore(folder / f"{kind}.db")
+        async with Engine(store, workflows=[waiting], max_cached_runs=cached) as engine:
+            await start_many(engine, waiting, 500, numbered=False)
+            gc.collect()
+            before = resident_bytes()
+            for first in range(500, runs, STARTS_AT_A_TIME):
+                ids = range(first, min(first + STARTS_AT_A_TIME, runs))
+                await asyncio.gather(*(engine.start(waiting, id=f"run-{number}") for number in ids))
+            gc.collect()
+            row[f"{kind}_bytes_per_run"] = round((resident_bytes() - before) / (runs - 500))
+    return row
+
+
+def resident_bytes() -> int:
+    """Say how much memory the process holds."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+MEASURES: dict[str, Callable[[Path], Coroutine[Any, Any, dict[str, Any]]]] = {
+    "steps": measure_steps,
+    "restart": measure_restart,
+    "index": measure_index,
+    "memory": measure_memory,
+}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("measure", choices=sorted(MEASURES))
+    name = parser.parse_args().measure
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        row = asyncio.run(MEASURES[name](Path(folder)))
+    print(json.dumps({"measure": name, **row}))
+
+
+if __name__ == "__main__":
+    main()
