@@ -1,9 +1,10 @@
-"""Measure what grows: ``python -m bench.scale steps|restart|index|memory`` prints one JSON line each.
+"""Measure what grows: ``python -m bench.scale steps|restart|index|live|cold`` prints one JSON line each.
 
 steps: 5,000 activities in one run: what the last 1,000 cost against the first 200.
 restart: 10,000 open runs with an activity under way; the time from opening until all of them move again.
 index: 100,000 runs that wait for a signal; the time until an engine is open over them.
-memory: bytes per run that waits for a signal, in memory with its code, and as an entry of the index alone.
+live: bytes of memory per run that waits for a signal, with its code in memory.
+cold: bytes of memory per run that waits for a signal, as an entry of the index alone.
 """
 
 from __future__ import annotations
@@ -128,21 +129,28 @@ async def measure_index(folder: Path) -> dict[str, Any]:
     return {"runs": runs, "open_s": round(opened, 2), "list_ms": round(listed * 1000, 2), "listed": len(page.items)}
 
 
-async def measure_memory(folder: Path) -> dict[str, Any]:
+async def measure_memory(folder: Path, *, cached: int, runs: int) -> dict[str, Any]:
     """Weigh runs that wait: the process grows by so much for each."""
-    row: dict[str, Any] = {}
-    for kind, cached, runs in (("live", 50_000, 20_000), ("cold", 10, 100_000)):
-        store = SqliteStore(folder / f"{kind}.db")
-        async with Engine(store, workflows=[waiting], max_cached_runs=cached) as engine:
-            await start_many(engine, waiting, 500, numbered=False)
-            gc.collect()
-            before = resident_bytes()
-            for first in range(500, runs, STARTS_AT_A_TIME):
-                ids = range(first, min(first + STARTS_AT_A_TIME, runs))
-                await asyncio.gather(*(engine.start(waiting, id=f"run-{number}") for number in ids))
-            gc.collect()
-            row[f"{kind}_bytes_per_run"] = round((resident_bytes() - before) / (runs - 500))
-    return row
+    async with Engine(SqliteStore(folder / "memory.db"), workflows=[waiting], max_cached_runs=cached) as engine:
+        await start_many(engine, waiting, 500, numbered=False)
+        gc.collect()
+        before = resident_bytes()
+        for first in range(500, runs, STARTS_AT_A_TIME):
+            ids = range(first, min(first + STARTS_AT_A_TIME, runs))
+            await asyncio.gather(*(engine.start(waiting, id=f"run-{number}") for number in ids))
+        gc.collect()
+        grown = resident_bytes() - before
+    return {"runs": runs - 500, "bytes_per_run": round(grown / (runs - 500))}
+
+
+async def measure_live(folder: Path) -> dict[str, Any]:
+    """Weigh runs that are in memory with their code."""
+    return await measure_memory(folder, cached=50_000, runs=20_000)
+
+
+async def measure_cold(folder: Path) -> dict[str, Any]:
+    """Weigh runs that are entries of the index alone."""
+    return await measure_memory(folder, cached=10, runs=100_000)
 
 
 def resident_bytes() -> int:
@@ -155,7 +163,8 @@ MEASURES: dict[str, Callable[[Path], Coroutine[Any, Any, dict[str, Any]]]] = {
     "steps": measure_steps,
     "restart": measure_restart,
     "index": measure_index,
-    "memory": measure_memory,
+    "live": measure_live,
+    "cold": measure_cold,
 }
 
 

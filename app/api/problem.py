@@ -177,7 +177,8 @@ def _of_flask(error: HTTPException) -> Response:
     status = error.code or 500
     code = HTTPStatus(status).phrase.lower().replace(" ", "_").replace("'", "").replace("-", "_")
     kind = _STATUSES.get(status) or Problem(status, code, HTTPStatus(status).phrase)
-    response = problem_response(kind, _DETAILS.get(status) or error.description or kind.title)
+    own_words = error.description if error.description != type(error).description else None
+    response = problem_response(kind, own_words or _DETAILS.get(status) or kind.title)
     allowed = getattr(error, "valid_methods", None)
     if allowed:
         response.headers["Allow"] = ", ".join(sorted(allowed))

@@ -14,7 +14,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from holdfast.core.errors import PayloadError
 
-__all__ = ["Decoder", "decode_json", "decoder_for", "encode", "schema_for"]
+__all__ = ["Decoder", "decode_json", "decoder_for", "encode", "fitted", "schema_for"]
 
 Decoder = Callable[[bytes], Any]
 """Turns the stored bytes of a value into a new object of the declared type, or raises `PayloadError`."""
@@ -38,7 +38,7 @@ def encode(value: object, what: str, *, limit: int) -> bytes:
         PayloadError: It has no JSON form, or is too large.
     """
     try:
-        raw = orjson.dumps(value, default=_to_jsonable, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+        raw = fitted(orjson.dumps(value, default=_to_jsonable, option=orjson.OPT_PASSTHROUGH_DATACLASS))
     except (TypeError, orjson.JSONEncodeError) as error:
         message = f"{what} cannot be written as JSON: {error.__cause__ or error}"
         raise PayloadError(message) from error
@@ -49,6 +49,11 @@ def encode(value: object, what: str, *, limit: int) -> bytes:
         message = f"{what} cannot be written as JSON: it holds {lost}, which is not a JSON number"
         raise PayloadError(message)
     return raw
+
+
+def fitted(raw: bytes) -> bytes:
+    """Copy bytes that orjson has made and that are to be kept: the originals hold on to 4 KiB each."""
+    return b"%b" % raw
 
 
 def _to_jsonable(value: object) -> object:

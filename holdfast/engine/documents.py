@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from holdfast.core.codec import fitted
 from holdfast.core.errors import CorruptDocumentError
 from holdfast.core.history import Event, EventType
 
@@ -146,5 +147,5 @@ def decode_event(record: dict[str, Any], blobs: Mapping[str, bytes]) -> Event:
     if "blob" in record:
         value = blobs[record["blob"]]
     elif "value" in record:
-        value = orjson.dumps(record["value"])
+        value = fitted(orjson.dumps(record["value"]))
     return Event(EventType(record["type"]), record["at"], record["id"], record["name"], value, record.get("details"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from holdfast.core.codec import fitted
 from holdfast.core.history import RunStatus
 from holdfast.engine.documents import INLINE_BYTES, SCHEMA, seal
 
@@ -191,7 +192,7 @@ def _reference(name: str, value: bytes, blob: str) -> bytes:
 def _referred(name: str, stored: dict[str, Any], blobs: dict[str, bytes]) -> bytes:
     if f"{name}_blob" in stored:
         return blobs[stored[f"{name}_blob"]]
-    return orjson.dumps(stored[name]) if name in stored else b""
+    return fitted(orjson.dumps(stored[name])) if name in stored else b""
 
 
 def no_run(workflow_id: str) -> Head:

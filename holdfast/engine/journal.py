@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orjson import Fragment, dumps
 
+from holdfast.core.codec import fitted
 from holdfast.core.history import OUTCOMES, EventType
 from holdfast.engine.documents import INLINE_BYTES, blob_key, page_key, seal, seal_value
 from holdfast.ports import ABSENT, Write
@@ -70,7 +71,7 @@ class Journal:
                 record["value"] = Fragment(value)
         if event.details:
             record["details"] = event.details
-        raw = dumps(record)
+        raw = fitted(dumps(record))
         tail = self.tail
         tail.append(raw)
         self._tail_bytes += len(raw)
@@ -105,7 +106,7 @@ class Journal:
             history: All events of the run.
         """
         self.events, self.pages, self.blobs = stored["events"], stored["pages"], stored["blobs"]
-        self.tail = [dumps(record) for record in stored["tail"]]
+        self.tail = [fitted(dumps(record)) for record in stored["tail"]]
         self._tail_bytes = sum(map(len, self.tail))
         self.last_at = stored["updated"]
         if self.kept is not None:

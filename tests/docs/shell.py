@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 MARK = "-- answered --"
-SECONDS = 60
+SECONDS = 40
 
 
 class Shell:
@@ -63,12 +63,21 @@ class Shell:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        for job in self.run("jobs -p").split():
-            with suppress(ProcessLookupError, ValueError):
-                os.killpg(int(job), signal.SIGKILL)
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        """End the shell, and with it all that was started from it: its jobs are groups of their own in its session."""
+        for process in every_process():
+            with suppress(ProcessLookupError, PermissionError):
+                if os.getsid(process) == self._process.pid:
+                    os.kill(process, signal.SIGKILL)
         self._process.wait(timeout=SECONDS)
         self._reader.join(timeout=SECONDS)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            with suppress(BrokenPipeError):
+                stream.close()
+
+
+def every_process() -> list[int]:
+    if Path("/proc/self").exists():
+        return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    listing = subprocess.run(["ps", "-A", "-o", "pid="], check=True, capture_output=True, text=True).stdout
+    return [int(line) for line in listing.split()]

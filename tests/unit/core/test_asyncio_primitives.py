@@ -417,7 +417,8 @@ def test_as_completed_gives_the_error_where_it_is_awaited(begin: Begin) -> None:
 
 def test_delayed_calls_are_durable_and_can_be_called_off(begin: Begin) -> None:
     async def run(ctx: WorkflowContext) -> list[str]:
-        loop, rung = asyncio.get_running_loop(), []
+        loop = asyncio.get_running_loop()
+        rung: list[str] = []
         loop.call_later(10, rung.append, "first")
         second = loop.call_at(loop.time() + 5, rung.append, "second")
         await asyncio.sleep(7)

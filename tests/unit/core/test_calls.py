@@ -9,6 +9,7 @@ import pytest
 
 from holdfast import (
     ActivityError,
+    ChildHandle,
     ChildWorkflowError,
     FailureInfo,
     PayloadError,
@@ -320,7 +321,7 @@ def test_a_handle_whose_child_failed_and_nobody_asked_is_no_error(
 
 def test_at_most_a_thousand_children_may_be_open(begin: Begin) -> None:
     async def run(ctx: WorkflowContext) -> str:
-        handles = []
+        handles: list[ChildHandle] = []
         try:
             while True:
                 handles.append(ctx.start_child(child, len(handles)))

@@ -121,7 +121,7 @@ def test_commands_of_one_event_may_come_in_another_order(begin: Begin) -> None:
 def test_a_fault_during_replay_is_a_difference_too(begin: Begin) -> None:
     async def spins(ctx: WorkflowContext) -> None:
         await ctx.execute_activity("charge")
-        while True:
+        while True:  # noqa: ASYNC110 - the trap itself
             await asyncio.sleep(0)
 
     with pytest.raises(NondeterminismError, match="did not yield"):

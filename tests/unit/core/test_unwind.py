@@ -232,7 +232,6 @@ def test_code_that_will_not_end_is_given_up_on_and_told(
     assert "workflow 'wf' would not unwind: task-main" in caplog.text
 
 
-@pytest.mark.xfail(strict=True, reason="bug 9: it never comes to the limit")
 @pytest.mark.parametrize("call", ["activity", "sleep", "condition"])
 def test_code_that_retries_for_ever_is_given_up_on_and_told(
     begin: Begin, caplog: pytest.LogCaptureFixture, call: str
