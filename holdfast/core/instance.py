@@ -82,9 +82,9 @@ class Instance:
 
     __slots__ = (
         "_commands", "_conditions", "_context", "_generators", "_history_size", "_mode", "_patches", "_tasks",
-        "_unwound", "attributes", "cancel_reason", "cancel_requested", "definition", "failure", "fault", "handlers", "host", "info",
-        "known_patches", "loop", "mailboxes", "main", "next_input", "outcome", "replaying", "timed_out", "timers",
-        "updates", "waiting",
+        "_unwound", "attributes", "cancel_reason", "cancel_requested", "definition", "failure", "fault",
+        "handlers", "host", "info", "known_patches", "loop", "mailboxes", "main", "next_input", "outcome",
+        "replaying", "timed_out", "timers", "updates", "waiting",
     )  # fmt: skip
 
     def __init__(self, definition: WorkflowDefinition, info: RunInfo, host: Host) -> None:

@@ -25,6 +25,7 @@ __all__ = ["Attempts"]
 
 _HEARTBEAT_LIMIT: Final = 16 * 1024
 _HEARTBEATS_KEPT_PER_TIMEOUT: Final = 3
+_TASK_NAME: Final = "holdfast-activity"  # one name for all: making one for each takes time
 
 
 class _Attempt:
@@ -169,7 +170,7 @@ class Attempts:
     def _start_async(self, attempt: _Attempt) -> None:
         self._running_async += 1
         attempt.holds_place = True
-        attempt.task = self._loop.create_task(self._run_async(attempt))
+        attempt.task = asyncio.Task(self._run_async(attempt), loop=self._loop, name=_TASK_NAME)
 
     async def _run_async(self, attempt: _Attempt) -> None:
         item: Item

@@ -89,7 +89,9 @@ def setting_rows() -> list[tuple[str, str, str]]:
         elif isinstance(default, timedelta):
             shown = f"`{default.total_seconds():g}s`"
         else:
-            shown = "" if default in {None, ()} else f"`{default}`".lower() if isinstance(default, bool) else f"`{default}`"
+            shown = (
+                "" if default in {None, ()} else f"`{default}`".lower() if isinstance(default, bool) else f"`{default}`"
+            )
         rows.append((f"`{PREFIX}{name.upper()}`", shown, meanings[name]))
     return rows
 
@@ -101,7 +103,9 @@ def route_rows() -> list[tuple[str, str]]:
     for path, methods in sorted(paths.items()):
         for method, operation in methods.items():
             parameters = [each["name"] for each in operation["parameters"] if each["in"] == "query"]
-            shown = f"`{method.upper()} {path}{'?' + '&'.join(f'{name}=' for name in parameters) if parameters else ''}`"
+            shown = (
+                f"`{method.upper()} {path}{'?' + '&'.join(f'{name}=' for name in parameters) if parameters else ''}`"
+            )
             rows.append((shown, operation["summary"]))
     return rows
 
