@@ -18,6 +18,9 @@ from holdfast.core.outcome import encode_failure
 from holdfast.core.registry import Registry
 from holdfast.core.replay import replay_history
 
+Code = Callable[..., Any]
+"""A workflow or an activity."""
+
 Anything = Any
 """Whatever a test may pass: a value, a workflow, an exception."""
 

@@ -2,38 +2,74 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.ports import ABSENT, ANY, Write
 
 if TYPE_CHECKING:
-    from collections import deque
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from holdfast.core.errors import StoreError
     from holdfast.engine.change import Change
     from holdfast.ports import Capabilities
 
-__all__ = ["Batch", "Chore", "fill", "unversioned"]
+__all__ = ["Batch", "Chore", "ChoreWrite", "fill", "unversioned"]
 
-_CHORES_PER_BATCH = 100
+_CHORES_PER_BATCH: Final = 100
 """No more of the engine's own writes than this go with one batch, so that none of them takes long."""
 
-_RECORD_BYTES = 64 * 1024
+_RECORD_BYTES: Final = 64 * 1024
 """Room that is left for the record of the commit."""
 
 
-@dataclass(slots=True)
 class Chore:
     """Documents of the engine itself that are to be written, in order, some batch soon.
 
     Attributes:
-        writes: What is to be written; taken from the front as there is room.
-        done: Called once all of it is durable.
+        waiting: What has not been taken into a batch yet.
     """
 
-    writes: deque[Write]
-    done: Callable[[], None] | None = None
+    def __init__(
+        self,
+        writes: Sequence[Write],
+        done: Callable[[], None] | None = None,
+        refused: Callable[[StoreError], None] | None = None,
+    ) -> None:
+        """Describe a chore.
+
+        Args:
+            writes: What is to be written.
+            done: Called once all of it is durable.
+            refused: Called once, instead, if the store will not take some of it.
+        """
+        self.waiting = deque(ChoreWrite(self, write) for write in writes)
+        self._left = len(writes)
+        self._done = done
+        self._refused = refused
+
+    def written(self) -> None:
+        """Count one of its writes as durable."""
+        self._left -= 1
+        if not self._left and self._done is not None:
+            self._done()
+
+    def refuse(self, error: StoreError) -> None:
+        """Give the chore up."""
+        self.waiting.clear()
+        self._left = -1
+        refused, self._refused = self._refused, None
+        if refused is not None:
+            refused(error)
+
+
+@dataclass(slots=True)
+class ChoreWrite:
+    """One document of a chore."""
+
+    chore: Chore
+    write: Write
 
 
 @dataclass(slots=True)
@@ -52,10 +88,9 @@ class Batch:
     changes: list[Change] = field(default_factory=list)
     ahead: list[Write] = field(default_factory=list)
     ahead_of: Change | None = None
-    chores: list[Write] = field(default_factory=list)
+    chores: list[ChoreWrite] = field(default_factory=list)
     late: list[list[Any]] = field(default_factory=list)
     deltas: list[list[Any]] = field(default_factory=list)
-    finished_chores: list[Chore] = field(default_factory=list)
 
     def writes(self, record: Write) -> list[Write]:
         """Give all writes in order: the record first, heads after what they name."""
@@ -64,7 +99,8 @@ class Batch:
             if change.early:
                 writes += change.early
         writes += [change.head for change in self.changes]
-        writes += self.chores
+        if self.chores:
+            writes += [chore.write for chore in self.chores]
         return writes
 
     def __bool__(self) -> bool:
@@ -101,8 +137,7 @@ def fill(queue: deque[Change], chores: deque[Chore], limits: Capabilities) -> Ba
 def _send_ahead(change: Change, batch: Batch, room: int, space: int) -> None:
     batch.ahead_of = change
     while change.early and len(batch.ahead) < room:
-        write = change.early[0]
-        size = len(write.key) + len(write.value or b"")
+        size = _size(change.early[0])
         if batch.ahead and size > space:
             break
         batch.ahead.append(change.early.pop(0))
@@ -112,19 +147,21 @@ def _send_ahead(change: Change, batch: Batch, room: int, space: int) -> None:
 
 def _add_chores(chores: deque[Chore], batch: Batch, room: int, space: int, *, atomic: bool) -> None:
     room = min(room, _CHORES_PER_BATCH)
-    while chores and len(batch.chores) < room:
+    while chores:
         chore = chores[0]
-        while chore.writes and len(batch.chores) < room:
-            size = len(chore.writes[0].key) + len(chore.writes[0].value or b"")
-            if size > space and batch:
+        while chore.waiting:
+            size = _size(chore.waiting[0].write)
+            if batch and (size > space or len(batch.chores) >= room):
                 return
-            batch.chores.append(chore.writes.popleft())
+            batch.chores.append(chore.waiting.popleft())
             space -= size
-        if chore.writes:
-            return
-        batch.finished_chores.append(chores.popleft())
+        chores.popleft()
         if not atomic:
             return
+
+
+def _size(write: Write) -> int:
+    return len(write.key) + len(write.value or b"")
 
 
 def unversioned(write: Write) -> Write:

@@ -48,10 +48,17 @@ class Checkpoints:
         some, rest = numbers[:_SEGMENTS_AT_A_TIME], numbers[_SEGMENTS_AT_A_TIME:]
         if some:
             writes = [self._partition.segment_write(number, self._index.segment(number)) for number in some]
-            self._committer.add_chore(writes, lambda: self._write_segments(seq, rest))
+            self._committer.add_chore(
+                writes, lambda: self._write_segments(seq, rest), lambda _error: self._refused(numbers)
+            )
         else:
             checkpoint = self._partition.checkpoint_write(seq, self._index.segments)
-            self._committer.add_chore([checkpoint], lambda: self._written(seq))
+            self._committer.add_chore([checkpoint], lambda: self._written(seq), lambda _error: self._refused([]))
+
+    def _refused(self, numbers: list[int]) -> None:
+        """Leave it at that until as many commits have passed again; what was not written counts as changed."""
+        self._index.give_back_segments(numbers)
+        self._done_seq, self._writing = self._partition.seq, False
 
     def _written(self, seq: int) -> None:
         """Delete the records that the checkpoint has made needless, but for those that keep stale owners out."""
@@ -59,7 +66,8 @@ class Checkpoints:
         numbers = range(self._partition.swept + 1, seq + 1)
         needless = [number for number in numbers if number not in self._partition.kept]
         deletions = [Write(commit_key(self._partition.name, number), None, ANY) for number in needless]
-        self._committer.add_chore(deletions, lambda: self._swept(seq))
+        if deletions:
+            self._committer.add_chore(deletions, lambda: self._swept(seq))
 
     def _swept(self, seq: int) -> None:
         self._partition.swept = seq

@@ -11,11 +11,12 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 from holdfast.core.errors import FencedError, StoreError, StoreUnavailableError
-from holdfast.engine.batch import Batch, Chore, fill, unversioned
+from holdfast.engine.batch import Batch, Chore, ChoreWrite, fill, unversioned
 from holdfast.engine.documents import owner_key, unseal
 from holdfast.ports import ABSENT, ANY, Conflict, Write, Written
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Sequence
 
     from holdfast.engine.change import Change
@@ -47,9 +48,6 @@ class Verdicts(Protocol):
     def refused(self, change: Change, error: StoreError) -> None:
         """The store will not take it, however often it is tried."""
 
-    def chores_refused(self, error: StoreError) -> None:
-        """The store will not take documents of the engine itself."""
-
     def fenced(self, error: FencedError) -> None:
         """Another process owns the partition now."""
 
@@ -63,7 +61,9 @@ class Committer:
         on_commit: Called after each.
     """
 
-    def __init__(self, store: StateStore, partition: Partition, reader: Reader, verdicts: Verdicts) -> None:
+    def __init__(
+        self, store: StateStore, partition: Partition, reader: Reader, verdicts: Verdicts, log: logging.Logger
+    ) -> None:
         """Write to a store in the name of a partition's owner."""
         self.commits = 0
         self.written = 0
@@ -72,6 +72,7 @@ class Committer:
         self._partition = partition
         self._reader = reader
         self._verdicts = verdicts
+        self._log = log
         self._queue: deque[Change] = deque()
         self._chores: deque[Chore] = deque()
         self._wake = asyncio.Event()
@@ -86,9 +87,20 @@ class Committer:
             self._wake.set()
         self._queue.append(change)
 
-    def add_chore(self, writes: Sequence[Write], done: Callable[[], None] | None = None) -> None:
-        """Queue documents of the engine itself; they go out in order, behind what runs have to write."""
-        self._chores.append(Chore(deque(writes), done))
+    def add_chore(
+        self,
+        writes: Sequence[Write],
+        done: Callable[[], None] | None = None,
+        refused: Callable[[StoreError], None] | None = None,
+    ) -> None:
+        """Queue documents of the engine itself; they go out in order, behind what runs have to write.
+
+        Args:
+            writes: At least one document.
+            done: Called once all of them are durable.
+            refused: Called once, instead, if the store will not take some of them.
+        """
+        self._chores.append(Chore(writes, done, refused))
         self._idle.clear()
         self._wake.set()
 
@@ -117,9 +129,9 @@ class Committer:
     async def _commit(self, batch: Batch) -> None:
         """Write a batch, or what is left of it, until all of it has a verdict."""
         batch.late = self._verdicts.late_deltas()
-        batch.deltas = self._deltas(batch.changes)
         for _ in range(_MAX_ROUNDS):
             write_id = self._next_write_id()
+            batch.deltas = self._deltas(batch.changes)
             record = self._partition.next_record(write_id, batch.late + batch.deltas)
             writes = batch.writes(record)
             if self._store.capabilities.guard != "key":
@@ -130,13 +142,12 @@ class Committer:
                 await self._split(batch, error)
                 return
             if Conflict in map(type, results):
-                await self._judge(batch, record, write_id)
-                if not batch:
-                    return
-                continue
-            self._partition.seq += 1
-            self._succeed(batch, results)
-            return
+                await self._judge(batch, record)
+            else:
+                self._partition.seq += 1
+                self._succeed(batch, results)
+            if not batch:
+                return
         self._give_up(batch, StoreError("the store reports conflicts that it does not have"))
 
     def _deltas(self, changes: Sequence[Change]) -> list[list[object]]:
@@ -159,31 +170,36 @@ class Committer:
 
     def _succeed(self, batch: Batch, results: Sequence[Written | Conflict]) -> None:
         """Hand out good news; the results stand in the order of `Batch.writes`."""
-        self.commits += 1
-        self.written += len(batch.changes)
         versions = [result.version for result in results if isinstance(result, Written)]
         start = len(results) - len(batch.chores) - len(batch.changes)
         durable = self._verdicts.durable
+        self.written += len(batch.changes)
         for change, version in zip(batch.changes, versions[start:], strict=False):
             durable(change, version)
-        for write, version in zip(batch.chores, versions[start + len(batch.changes) :], strict=True):
-            if write.value is not None:
-                self._partition.written(write.key, version)
-        for chore in batch.finished_chores:
-            if chore.done is not None:
-                chore.done()
+        for chore, version in zip(batch.chores, versions[start + len(batch.changes) :], strict=True):
+            self._finish(chore, version)
+        batch.changes, batch.chores, batch.ahead = [], [], []
+        self._count()
+
+    def _finish(self, item: ChoreWrite, version: str) -> None:
+        if item.write.value is not None:
+            self._partition.written(item.write.key, version)
+        item.chore.written()
+
+    def _count(self) -> None:
+        self.commits += 1
         self.on_commit()
 
     async def _split(self, batch: Batch, error: StoreError) -> None:
         """Find out what of a refused batch the store refuses, by halves."""
-        changes = batch.changes
-        if batch.chores and changes:
+        changes, chores = batch.changes, batch.chores
+        if changes and chores:
             await self._commit(Batch(changes=changes))
-            await self._commit(Batch(chores=batch.chores, finished_chores=batch.finished_chores))
-        elif len(changes) > 1:
-            middle = len(changes) // 2
-            await self._commit(Batch(changes=changes[:middle]))
-            await self._commit(Batch(changes=changes[middle:]))
+            await self._commit(Batch(chores=chores))
+        elif len(changes) > 1 or len(chores) > 1:
+            half = max(len(changes), len(chores)) // 2
+            await self._commit(Batch(changes=changes[:half], chores=chores[:half]))
+            await self._commit(Batch(changes=changes[half:], chores=chores[half:]))
         else:
             self._give_up(batch, error)
 
@@ -194,39 +210,55 @@ class Committer:
         if batch.ahead_of is not None:
             self._queue.remove(batch.ahead_of)
             self._verdicts.refused(batch.ahead_of, error)
-        if batch.chores:
-            self._verdicts.chores_refused(error)
+        for item in batch.chores:
+            self._log.error("the store refused %s, a document of the engine: %s", item.write.key, error)
+            item.chore.refuse(error)
 
-    async def _judge(self, batch: Batch, record: Write, write_id: str) -> None:
+    async def _judge(self, batch: Batch, record: Write) -> None:
         """Find out what became of a batch of which something was refused, and leave in it what is to be tried again.
 
         Raises:
             FencedError: Another process owns the partition.
         """
-        keys = [record.key, owner_key(self._partition.name), *(write.key for write in batch.writes(record)[1:])]
+        keys = [owner_key(self._partition.name), *(write.key for write in batch.writes(record))]
         documents = await self._reader.read(list(dict.fromkeys(keys)))
         self._partition.check_fence(documents, record.key)
-        found = documents.get(record.key)
-        if found is not None:
-            if unseal(record.key, found.value)["write_id"] != write_id and self._store.capabilities.guard != "none":
-                message = f"commit {record.key!r} was made by another process: this one stops"
-                raise FencedError(message)
+        if record.key in documents:
+            self._require_own(record.key, documents[record.key])
             self._partition.seq += 1
+            self._count()
         again = []
         for change in batch.changes:
             stored = documents.get(change.head.key)
             if stored is not None and unseal(change.head.key, stored.value).get("write_id") == change.write_id:
+                self.written += 1
                 self._verdicts.durable(change, stored.version)
             elif self._stands_as_expected(change.head, stored):
+                change.early = self._left(change.early, documents)
                 again.append(change)
             else:
                 self._verdicts.lost(change)
         batch.changes = again
-        for change in again:
-            change.early = self._left(change.early, documents)
         batch.ahead = self._left(batch.ahead, documents)
-        batch.chores = self._left(batch.chores, documents)
-        batch.deltas = self._deltas(again)
+        self._judge_chores(batch, documents)
+
+    def _judge_chores(self, batch: Batch, documents: dict[str, Document]) -> None:
+        left = []
+        for item in batch.chores:
+            stored = documents.get(item.write.key)
+            if _is_stored(item.write, documents):
+                self._finish(item, stored.version if stored is not None else "")
+            else:
+                item.write = self._renewed(item.write, documents)
+                left.append(item)
+        batch.chores = left
+
+    def _require_own(self, key: str, record: Document) -> None:
+        """Check that the record at the next place is of this process: of this batch, or of one that was refused."""
+        own = unseal(key, record.value)["write_id"].startswith(f"{self._partition.token}:")
+        if not own and self._store.capabilities.guard != "none":
+            message = f"commit {key!r} was made by another process: this one stops"
+            raise FencedError(message)
 
     def _stands_as_expected(self, write: Write, stored: Document | None) -> bool:
         """Say whether a refused write could still go through as it is."""

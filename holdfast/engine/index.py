@@ -178,6 +178,10 @@ class Index:
         numbers, self._changed_segments = sorted(self._changed_segments), set()
         return numbers
 
+    def give_back_segments(self, numbers: Iterable[int]) -> None:
+        """Count segments as changed again: they were not written."""
+        self._changed_segments.update(numbers)
+
     def segment(self, number: int) -> list[list[Any]]:
         """Give the entries of a segment as they are stored."""
         ids = self._slots[number * SEGMENT_ENTRIES : (number + 1) * SEGMENT_ENTRIES]

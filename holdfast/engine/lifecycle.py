@@ -169,7 +169,7 @@ class Parts:
         runtime.atomic = self.store.capabilities.atomic_batch
         runtime.watchdog = self.watchdog
         runtime.on_fenced = self._fenced
-        committer = runtime.committer = Committer(self.store, partition, self._reader, runtime)
+        committer = runtime.committer = Committer(self.store, partition, self._reader, runtime, self.log)
         runtime.attempts = Attempts(
             self.world, runtime.submit, max_async=options.max_async_activities, max_threads=options.max_threads
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from holdfast.core.errors import FencedError, StoreUnavailableError
+from holdfast.core.errors import CorruptDocumentError, FencedError, StoreUnavailableError
 from holdfast.engine.documents import checkpoint_key, commit_key, owner_key, seal_object, segment_key, unseal
 from holdfast.ports import ABSENT, ANY, Conflict, Document, Expectation, Write
 
@@ -120,6 +120,9 @@ class Partition:
             keys = [segment_key(self.name, number) for number in range(checkpoint["segments"])]
             documents = await self._reader.read(keys)
             for segment in keys:
+                if segment not in documents:
+                    message = f"document {segment!r}, a part of the index, is missing"
+                    raise CorruptDocumentError(message)
                 self._versions[segment] = documents[segment].version
                 index.load(unseal(segment, documents[segment].value)["entries"])
             index.loaded()

@@ -264,10 +264,6 @@ class Runtime:
         """The store will not take the run's documents."""
         self._refuse_run(change.run, error)
 
-    def chores_refused(self, error: StoreError) -> None:
-        """The store will not take documents of the engine itself."""
-        self.world.host.logger.error("the store refused documents of the engine: %s", error)
-
     def fenced(self, error: FencedError) -> None:
         """Another process owns the runs now: stop, drop everything, write nothing."""
         self.closed_by = error

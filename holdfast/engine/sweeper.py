@@ -57,7 +57,10 @@ class Sweeper:
             self._log.exception("what workflow %r had stored cannot be found any more", workflow_id)
             return
         deletions = [Write(key, None, ANY) for key in keys]
-        self._committer.add_chore(deletions, lambda: self._post.submit(workflow_id, Swept()))
+        if deletions:
+            self._committer.add_chore(deletions, lambda: self._post.submit(workflow_id, Swept()))
+        else:
+            self._post.submit(workflow_id, Swept())
 
     async def _named_by(self, key: str) -> list[str]:
         """List all documents that a head and those before it name, so that each is deleted before what names it."""

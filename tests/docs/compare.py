@@ -8,7 +8,7 @@ from collections.abc import Sequence
 NEW_EACH_TIME = [
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?"), "<time>"),
     (re.compile(r'(?<="run_id":")[\w-]{16}(?=")'), "<run id>"),
-    (re.compile(r"(?<=^run {5})[\w-]{16}$", re.MULTILINE), "<run id>"),
+    (re.compile(r"^(run +)[\w-]{16}$", re.MULTILINE), r"\1<run id>"),
     (re.compile(r"(?<=[\w-]/)[\w-]{16}(?=/)"), "<run id>"),
     (re.compile(r"\b\d+(\.\d+)? ?m?s\b"), "<duration>"),
 ]

@@ -5,6 +5,7 @@ import re
 import socket
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from tests.docs.markdown import ROOT, Block, Command, read_blocks, read_commands
 from tests.docs.shell import Shell
 
 ADDRESS = "127.0.0.1:8000"
-SERVE = ("make run", ".venv/bin/holdfast serve", "holdfast serve")
-LOOKS = re.compile(r"(?!.* -d )curl |cat |grep |holdfast workflow (show|query|list|history) ")
+SERVE = re.compile(r"([A-Z_]+=\S+ )*(make run|holdfast serve)")
+LOOKS = re.compile(r"(?!.*\s-(d|X)\s)curl |cat |grep |holdfast workflow (show|query|list|history) ", re.DOTALL)
 SECONDS = 20
 
 
@@ -71,8 +72,9 @@ class Reader:
     def type(self, shell: Shell, command: Command) -> None:
         """Type a command. One that only looks is typed again while it shows something else: a reader is not so fast."""
         text = command.text.replace(ADDRESS, self.address)
-        look = partial(shell.run, text)
-        if text in SERVE:
+        serves = SERVE.fullmatch(text)
+        look: Callable[[], str] = partial(shell.run, text)
+        if serves:
             self.served += 1
             log = self.folder / f"served-{self.served}.log"
             log.touch()
@@ -80,7 +82,7 @@ class Reader:
             look = log.read_text
         end = time.monotonic() + SECONDS
         while found := self.differences(command.output, look()):
-            again = (text in SERVE or LOOKS.match(text)) and time.monotonic() < end
+            again = (serves or LOOKS.match(text)) and time.monotonic() < end
             assert again, f"{self.page.relative_to(ROOT)}:{command.line}\n{found}"
             time.sleep(0.1)
 

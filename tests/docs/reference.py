@@ -79,21 +79,23 @@ def error_rows(cls: type[Exception] = errors.HoldfastError, depth: int = 0) -> l
     return rows
 
 
+def default_words(default: object) -> str:
+    """A default as it would be written in the environment."""
+    if default is PydanticUndefined:
+        return "the host's name"
+    if default is None or default == ():
+        return ""
+    if isinstance(default, timedelta):
+        return f"`{default.total_seconds():g}s`"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
 def setting_rows() -> list[tuple[str, str, str]]:
     meanings = {name.strip("`"): text for name, text in attribute_rows(Settings)}
-    rows = []
-    for name, known in Settings.model_fields.items():
-        default = known.default
-        if default is PydanticUndefined:
-            shown = "the host's name"
-        elif isinstance(default, timedelta):
-            shown = f"`{default.total_seconds():g}s`"
-        else:
-            shown = (
-                "" if default in {None, ()} else f"`{default}`".lower() if isinstance(default, bool) else f"`{default}`"
-            )
-        rows.append((f"`{PREFIX}{name.upper()}`", shown, meanings[name]))
-    return rows
+    return [
+        (f"`{PREFIX}{name.upper()}`", default_words(known.default), meanings[name])
+        for name, known in Settings.model_fields.items()
+    ]
 
 
 def route_rows() -> list[tuple[str, str]]:
@@ -102,11 +104,8 @@ def route_rows() -> list[tuple[str, str]]:
     rows = []
     for path, methods in sorted(paths.items()):
         for method, operation in methods.items():
-            parameters = [each["name"] for each in operation["parameters"] if each["in"] == "query"]
-            shown = (
-                f"`{method.upper()} {path}{'?' + '&'.join(f'{name}=' for name in parameters) if parameters else ''}`"
-            )
-            rows.append((shown, operation["summary"]))
+            query = "&".join(f"{each['name']}=" for each in operation["parameters"] if each["in"] == "query")
+            rows.append((f"`{method.upper()} {path}{'?' if query else ''}{query}`", operation["summary"]))
     return rows
 
 
@@ -131,9 +130,8 @@ EXITS = {
 }
 
 
-def command_rows(command: Any = None, prefix: str = "holdfast") -> list[tuple[str, str]]:
-    command = command if command is not None else typer.main.get_command(program)
-    rows = []
+def command_rows(command: Any, prefix: str = "holdfast") -> list[tuple[str, str]]:  # noqa: ANN401 - typer keeps its types
+    rows: list[tuple[str, str]] = []
     for name, each in command.commands.items():
         if hasattr(each, "commands"):
             rows += command_rows(each, f"{prefix} {name}")
@@ -155,7 +153,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "routes": lambda: table(("route", "does"), route_rows()),
     "problems": lambda: table(("status", "code", "means"), problem_rows()),
     "exits": lambda: table(("exit code", "means"), [(str(int(status)), EXITS[status]) for status in Status]),
-    "commands": lambda: table(("command", "does"), command_rows()),
+    "commands": lambda: table(("command", "does"), command_rows(typer.main.get_command(program))),
 }
 
 

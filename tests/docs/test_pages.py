@@ -1,14 +1,17 @@
 """Every command, file and snippet of README and docs does what the page says."""
 
+import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import require
 from tests.docs.markdown import PAGES, ROOT, read_blocks
 from tests.docs.reader import Reader
 
 RUN = {"console", "python"}
-LOOKED_AT = {"text", "json"}
+SHOWN = {"text"}
 
 
 def pages_with(languages: set[str]) -> list[Path]:
@@ -18,6 +21,9 @@ def pages_with(languages: set[str]) -> list[Path]:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", pages_with(RUN), ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_reader_who_follows_the_page_sees_what_it_shows(page: Path, tmp_path: Path) -> None:
+    for tool in ("bash", "curl", "make"):
+        require(shutil.which(tool), tool)
+
     Reader(page, tmp_path).follow()
 
 
@@ -25,4 +31,8 @@ def test_a_reader_who_follows_the_page_sees_what_it_shows(page: Path, tmp_path: 
     "page", [page for page in PAGES if page.exists()], ids=lambda page: str(page.relative_to(ROOT))
 )
 def test_a_page_has_only_blocks_that_are_run_or_need_not_be(page: Path) -> None:
-    assert {block.language for block in read_blocks(page)} <= RUN | LOOKED_AT
+    languages = [block.language for block in read_blocks(page)]
+    assert set(languages) <= RUN | SHOWN
+    assert all(before == "python" for before, after in pairwise([None, *languages]) if after in SHOWN), (
+        "what is shown is the output of the snippet before it"
+    )

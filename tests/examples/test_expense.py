@@ -93,5 +93,5 @@ async def test_the_decision_may_come_after_a_restart(tmp_path: Path) -> None:
     async with environment(store=SqliteStore(tmp_path / "runs.db")) as env:
         await env.engine.signal("expense-1", "decision", {"type": "approve", "by": "finance"})
 
-        assert (await env.engine.handle("expense-1").result()).status == "COMPLETED"
+        assert (await env.handle("expense-1").result()).status == "COMPLETED"
         assert effects("expense-1") == [FILED, PAID]

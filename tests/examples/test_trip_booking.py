@@ -213,7 +213,7 @@ async def test_a_run_goes_on_where_it_was_when_the_engine_comes_back(tmp_path: P
         await env.settled()
 
     async with environment(store=SqliteStore(tmp_path / "runs.db")) as env:
-        run = env.engine.handle("trip")
+        run = env.handle("trip")
         assert await run.query("bookings") == ["car in Lisbon", "hotel in Lisbon", "flight HF 417"]
         await run.signal("flight_confirmed", {"seat": "14C"})
 
@@ -237,7 +237,7 @@ async def test_a_reservation_whose_answer_was_lost_with_the_process_is_not_made_
 
     async with environment(store=SqliteStore(tmp_path / "runs.db")) as env:
         await env.engine.signal("trip", "flight_confirmed", {"seat": "14C"})
-        await env.skipping(env.engine.handle("trip").result())
+        await env.handle("trip").result()
 
         assert effects("trip") == RESERVED
 
@@ -261,7 +261,7 @@ async def test_undoing_goes_on_after_a_restart_in_the_middle_of_it(tmp_path: Pat
 
     async with environment(store=SqliteStore(tmp_path / "runs.db")) as env:
         with pytest.raises(WorkflowFailedError, match="overbooked"):
-            await env.skipping(env.engine.handle("trip").result())
+            await env.handle("trip").result()
 
         assert effects("trip") == RESERVED + UNDONE
         assert await replays(env, trip_booking, "trip", tmp_path) is RunStatus.FAILED

@@ -8,6 +8,7 @@ import pytest
 from holdfast import Engine, FencedError, RunStatus
 from holdfast.ports import Guard
 from holdfast.stores import MemoryStore
+from tests.play import Code
 from tests.unit.engine.kit import collect, died, engine_on, eventually, on_skipping_loop, steps, types_of
 from tests.unit.engine.stores import Guarded, Halting, Store, content, documents
 
@@ -91,12 +92,14 @@ async def test_an_owner_that_lost_the_partition_is_fenced_at_its_next_write(guar
         await old.signal("a", "n", "from the old one")
 
     assert len(told) == 1
-    assert "taken over by another process" in old.not_ready() or "another process" in old.not_ready()
+    assert "another process" in old.not_ready()
     with pytest.raises(FencedError):
         await old.start(steps, 1)
     await new.signal("a", "n", 1)
-    await new.signal("a", "n", 2)
-    assert await new.handle("a").result() == [1, 2]
+    if atomic:
+        await new.signal("a", "n", 2)
+    got_through = [] if atomic else ["from the old one"]  # its head was written, so it is the run's state now
+    assert await new.handle("a").result() == [*got_through, 1, 2][:2]
     await old.close()
     await new.close()
 
@@ -118,10 +121,9 @@ async def test_an_owner_that_was_stopped_for_over_a_thousand_commits_and_goes_on
     new = engine_on(Guarded(guard, atomic=atomic, inner=inner), checkpoint_commits=100)
     await new.open()
     for number in range(1_100):
-        await new.signal("a" if number == 5 else "c", "n", number) if number % 1_000 == 5 else None
         await new.start(steps, 0, id=f"r{number}")
-        if number == 2:
-            await new.start(collect, 2, id="c")
+        if number == 5:
+            await new.signal("a", "n", number)
     await new.settled()
     assert content(Store(inner), "checkpoint:0")["seq"] > 1_000  # type: ignore[operator]  # a number
 
@@ -143,7 +145,7 @@ async def test_a_sibling_that_got_through_a_refused_batch_is_adopted_and_never_a
     """Without atomic batches the head of a stale owner may land although its record was refused."""
     ran: list[str] = []
 
-    def played_by(name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - an activity
+    def played_by(name: str) -> Code:
         async def echo(value: int) -> int:
             ran.append(name)
             return value
@@ -178,10 +180,6 @@ async def test_a_fenced_owner_begins_nothing_more() -> None:
     store = MemoryStore()
     old = engine_on(store, activities=[echo])
     await old.open()
-    waiting = await old.start(steps, 1, id="a", timeout=5)
-    await waiting.result()
-    ran.clear()
-    held = asyncio.create_task(old.handle("b").result()) if False else None
     await old.start(collect, 1, id="b")
     waiter = asyncio.create_task(old.handle("b").result())
     await asyncio.sleep(0)
@@ -193,7 +191,7 @@ async def test_a_fenced_owner_begins_nothing_more() -> None:
     with pytest.raises(FencedError):
         await waiter
     await asyncio.sleep(60)
-    assert (ran, held) == ([], None)
+    assert ran == []
     assert documents(store, "run:c") == {}
     await old.close()
     assert content(store, "owner:0")["released"] is False  # it was not the old one's to give back

@@ -1,0 +1,152 @@
+"""What callers are told while the service cannot work: at once, in a form they can act on, and until it can again."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+from flask.testing import FlaskClient
+
+from app.bootstrap import build_engine
+from app.errors import StartupError
+from app.factory import create_app
+from app.service import Service
+from app.settings import Settings
+from holdfast import StoreUnavailableError
+from holdfast.ports import Conflict, Document, Write, Written
+from holdfast.stores import MemoryStore
+from tests.service.kit import application, engine, problem, service_of, start, until
+
+BODY = {"input": {"sku": "A1"}}
+KEY = {"Idempotency-Key": "request-1"}
+
+
+class Remote(MemoryStore):
+    """A store that may be away."""
+
+    is_away = False
+
+    async def read(self, keys: Sequence[str]) -> dict[str, Document]:
+        if self.is_away:
+            raise StoreUnavailableError("remote/read: nobody answers")
+        return await super().read(keys)
+
+    async def write(self, writes: Sequence[Write]) -> list[Written | Conflict]:
+        if self.is_away:
+            raise StoreUnavailableError("remote/write: nobody answers")
+        return await super().write(writes)
+
+
+def test_while_the_store_is_away_no_request_hangs_and_the_service_recovers_by_itself() -> None:
+    store = Remote()
+    with application(store, call_timeout=0.3) as app:
+        client = app.test_client()
+        start(client, "order", "order-1", {"sku": "A1"})
+        store.is_away = True
+
+        began = time.monotonic()
+        first = client.post("/v1/workflows/order/runs", json=BODY, headers=KEY)
+        assert time.monotonic() - began < 5
+        problem(first, 503, "no_answer")
+        assert int(first.headers["Retry-After"]) > 0
+        for response in (client.get("/v1/runs"), client.post("/v1/runs/order-1/signals/go"), client.get("/readyz")):
+            problem(response, 503, "not_ready")
+            assert int(response.headers["Retry-After"]) > 0
+        assert client.get("/livez").status_code == 200
+        assert "holdfast_ready 0.0" in client.get("/metrics").text
+
+        store.is_away = False
+        until(lambda: client.get("/readyz").status_code == 200)
+        again = client.post("/v1/workflows/order/runs", json=BODY, headers=KEY)
+        assert again.status_code == 201
+        assert len(client.get("/v1/runs").get_json()["items"]) == 2
+
+
+def test_an_outage_seen_by_readers_only_is_noticed_to_be_over() -> None:
+    store = Remote()
+    with application(store, call_timeout=0.3) as app:
+        client = app.test_client()
+        start(client, "quick", "done")
+        until(lambda: client.get("/v1/runs/done").get_json()["status"] == "completed")
+        store.is_away = True
+
+        problem(client.get("/v1/runs/done/history"), 503, "no_answer")
+        problem(client.get("/readyz"), 503, "not_ready")
+        store.is_away = False
+
+        until(lambda: client.get("/readyz").status_code == 200)
+
+
+def test_before_it_is_open_the_service_is_alive_and_not_ready() -> None:
+    client = create_app(Settings(store="memory:")).test_client()
+
+    assert client.get("/livez").status_code == 200
+    body = problem(client.get("/readyz"), 503, "not_ready")
+    assert body["detail"] == "the service is starting"
+    for path in ("/v1/runs", "/v1/workflows", "/v1/runs/a/events"):
+        problem(client.get(path), 503, "not_ready")
+
+
+def test_after_it_is_closed_every_call_is_refused() -> None:
+    with application() as app:
+        client = app.test_client()
+        service_of(app).close()
+
+        problem(client.get("/v1/runs"), 503, "not_ready")
+        problem(client.get("/readyz"), 503, "not_ready")
+        assert "holdfast_ready 0.0" in client.get("/metrics").text
+
+
+def test_a_service_that_has_lost_the_runs_refuses_work_and_says_so() -> None:
+    store = MemoryStore()
+    lost: list[bool] = []
+    settings = Settings(store="memory:", instance="twin")
+    service = Service(settings, lambda _settings, on_fenced: engine(store, instance="twin", on_fenced=on_fenced))
+    app = create_app(settings)
+    app.extensions["holdfast"] = service
+    service.on_fenced = lambda: lost.append(True)
+    thread = engine(store, instance="twin", on_fenced=service._fenced)  # noqa: SLF001 - as `open` would
+    service.adopt(thread)
+    client: FlaskClient = app.test_client()
+    start(client, "quick", "quick-1")
+
+    successor = engine(store, instance="twin")
+    try:
+        response = client.post("/v1/workflows/quick/runs")
+
+        problem(response, 503, "not_ready")
+        until(lambda: lost)
+        assert service.is_fenced
+        assert "taken over" in problem(client.get("/readyz"), 503, "not_ready")["detail"]
+        assert client.get("/livez").status_code == 200
+    finally:
+        service.close()
+        successor.close()
+
+
+def test_workflow_code_that_does_not_yield_makes_calls_end_in_time() -> None:
+    with application(call_timeout=0.2) as app:
+        client = app.test_client()
+        held = threading.Event()
+        thread = service_of(app)._thread  # noqa: SLF001 - holds its loop as workflow code could
+        assert thread is not None
+
+        async def hold() -> None:
+            held.wait(10)
+
+        holder = threading.Thread(target=lambda: thread.run(hold()))
+        holder.start()
+        try:
+            problem(client.get("/v1/runs/any"), 503, "no_answer")
+            assert client.get("/livez").status_code == 200
+        finally:
+            held.set()
+            holder.join()
+
+
+@pytest.mark.parametrize("store", ["", "redis://x", "sqlite:", "sqlite:///", "memory", "runs.db"])
+def test_a_store_of_no_known_kind_is_a_start_up_error(store: str) -> None:
+    service = Service(Settings(store=store), build_engine)
+
+    with pytest.raises(StartupError, match="HOLDFAST_STORE"):
+        service.open()

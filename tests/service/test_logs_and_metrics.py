@@ -1,0 +1,150 @@
+"""Logs in which one request is one line whatever is in it, and numbers with labels from closed sets."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+from flask.testing import FlaskClient
+
+from app import logs
+from app.settings import Settings
+from tests.service.kit import ended, start
+
+
+@pytest.fixture
+def configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leave logging as it was."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+    for handler in handlers:
+        root.addHandler(handler)
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+
+
+EVIL = "a\r\nb\x1b[31mc\x00\u2028d\x85e"
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_line_of_the_log_is_a_json_object_whatever_is_in_it(
+    client: FlaskClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(Settings(store="memory:", log_format="json"))
+
+    client.get(f"/v1/runs/{EVIL}", headers={"X-Request-ID": "mine"})
+    logging.getLogger("anybody").warning("said %s", EVIL, extra={"run_id": EVIL, "attempt": 3})
+    try:
+        1 / 0  # noqa: B018 - to have a traceback
+    except ZeroDivisionError:
+        logging.getLogger("anybody").exception("failed")
+
+    lines = capsys.readouterr().out.splitlines()
+    request, said, failed = [json.loads(line) for line in lines if "anybody" in line or "request" in line]
+    assert all(line.isascii() and line.isprintable() for line in lines)
+    assert request["message"] == "request"
+    assert request["method"] == "GET"
+    assert request["status"] == 400
+    assert request["request_id"] == "mine"
+    assert request["level"] == "info"
+    assert (said["run_id"], said["attempt"]) == (EVIL, 3)
+    assert "ZeroDivisionError" in failed["exception"]
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_line_for_a_person_is_one_line_too(client: FlaskClient, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(Settings(store="memory:", log_format="console"))
+
+    client.get(f"/v1/runs/{EVIL}")
+    logging.getLogger("anybody").warning("said %s", EVIL, extra={"run_id": EVIL})
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert all("\x1b[31m" not in line and "\x00" not in line for line in lines)
+
+
+@pytest.mark.usefixtures("configured")
+def test_requests_about_health_are_logged_only_where_they_fail(
+    client: FlaskClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(Settings(store="memory:", log_format="json"))
+
+    client.get("/livez")
+    client.get("/metrics")
+
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.usefixtures("configured")
+def test_payloads_and_query_strings_are_not_logged(client: FlaskClient, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(Settings(store="memory:", log_format="json", log_level="debug"))
+
+    start(client, "echo", "echo-1", "canary-1")
+    client.get("/v1/runs?q=canary-2")
+    client.post("/v1/runs/echo-1/signals/go", json="canary-3", headers={"Authorization": "Bearer canary-4"})
+
+    assert "canary" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("configured")
+def test_the_format_follows_where_the_log_goes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.configure(Settings(store="memory:"))
+    logging.getLogger("anybody").info("to a pipe")
+    piped = capsys.readouterr().out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    logs.configure(Settings(store="memory:"))
+    logging.getLogger("anybody").info("to a terminal")
+    shown = capsys.readouterr().out
+
+    assert json.loads(piped)["message"] == "to a pipe"
+    assert "to a terminal" in shown
+    assert not shown.startswith("{")
+
+
+def numbers(client: FlaskClient) -> dict[str, float]:
+    response = client.get("/metrics")
+    assert response.content_type == "text/plain; version=0.0.4; charset=utf-8"
+    lines = [line for line in response.text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_the_numbers_count_runs_and_requests(client: FlaskClient) -> None:
+    start(client, "order", "order-1", {"sku": "A1"})
+    start(client, "quick", "quick-1")
+    ended(client, "quick-1")
+    client.get("/v1/runs/order-1")
+    client.get("/v1/runs/nobody")
+    client.get("/nowhere")
+    client.open("/v1/runs", method="BREW")
+
+    found = numbers(client)
+
+    assert found["holdfast_ready"] == 1
+    assert found['holdfast_runs{status="running"}'] == 1
+    assert found['holdfast_runs{status="completed"}'] == 1
+    assert found["holdfast_commits_total"] > 0
+    started = 'holdfast_http_requests_total{method="POST",route="/v1/workflows/<workflow>/runs",status="201"}'
+    assert found[started] == 2
+    assert found['holdfast_http_requests_total{method="GET",route="/v1/runs/<id>",status="404"}'] == 1
+    assert found['holdfast_http_requests_total{method="GET",route="none",status="404"}'] == 1
+    assert found['holdfast_http_requests_total{method="other",route="none",status="405"}'] == 1
+    assert found['holdfast_http_request_seconds_count{route="none"}'] == 2
+
+
+def test_odd_requests_make_no_new_labels(client: FlaskClient) -> None:
+    client.get("/nowhere")
+    client.open("/v1/runs", method="BREW")
+    before = set(numbers(client))
+
+    for number in range(20):
+        client.get(f"/nowhere/{number}")
+        client.open("/v1/runs", method=f"BREW{number}")
+        client.get("/nowhere", headers={"X-Request-ID": str(number)})
+
+    assert set(numbers(client)) == before | {name for name in numbers(client) if 'route="/metrics"' in name}
