@@ -42,6 +42,12 @@ def record(run: str, did: str, key: str, *, unless: str | None = None) -> None:
             file.write(line)
 
 
+def has(key: str) -> bool:
+    """Say whether a request has been recorded."""
+    with _lock:
+        return key in _keys()
+
+
 def effects(run: str) -> list[str]:
     """List what was done for a run, in order."""
     return [entry["did"] for entry in _entries() if entry["run"] == run]

@@ -99,7 +99,8 @@ def _reserve(booking: Booking, ctx: ActivityContext) -> str:
 @activity(retry=RetryPolicy(max_attempts=None))
 def cancel_booking(booking: Booking, ctx: ActivityContext) -> None:
     """Call a booking off, whether it was made or not. What undoes something is tried until it works."""
-    ledger.record(ctx.workflow_id, f"cancel {booking.what}", f"cancel {booking.reference}")
+    did = "cancel" if ledger.has(f"reserve {booking.reference}") else "withdraw the request for"
+    ledger.record(ctx.workflow_id, f"{did} {booking.what}", f"cancel {booking.reference}")
 
 
 @workflow

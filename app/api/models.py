@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from app.durations import DurationField, parse_duration
 from holdfast import RunStatus
 
 __all__ = [
+    "ID_SCHEMA",
     "Definitions",
     "Health",
     "History",
@@ -35,7 +36,14 @@ __all__ = [
 
 Wait = Annotated[DurationField, Field(le=parse_duration("60s"))]
 Text = Annotated[str, StringConstraints(max_length=1_000)]
-Id = Annotated[str, Field(description="1 to 64 characters out of A-Z, a-z, 0-9, '_' and '-'")]
+ID_SCHEMA: Final = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
+Id = Annotated[str, WithJsonSchema(dict(ID_SCHEMA))]
+"""A workflow id; that it is one is checked by the engine, for a bad id is another problem than a bad body."""
+
+
+def _whole(value: object) -> object:
+    """Take 2.0 for 2, as JSON does."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class _Request(BaseModel):
@@ -71,7 +79,9 @@ class Reason(_Body):
 class Rerun(Reason):
     """From where to run it again."""
 
-    from_event: int = Field(default=1, ge=1, le=2**31, description="the last event of the history to keep")
+    from_event: Annotated[int, BeforeValidator(_whole)] = Field(
+        default=1, ge=1, le=2**31, description="the last event of the history to keep"
+    )
 
 
 class StartQuery(_Request):

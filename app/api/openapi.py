@@ -9,14 +9,15 @@ from flask import current_app
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from app.api.operations import Access, Api, Header, json_response
+from app.api.models import ID_SCHEMA
+from app.api.operations import NAME_PATTERN, Access, Api, Header, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from flask import Response
 
-    from app.api.operations import Operation
+from app.api.operations import Operation
 
 __all__ = ["api", "document"]
 
@@ -25,8 +26,8 @@ api = Api("openapi")
 _REF: Final = "#/components/schemas/{model}"
 _VARIABLE = re.compile(r"<(\w+)>")
 _PATH_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
-    "id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
-    "name": {"type": "string", "minLength": 1, "maxLength": 256},
+    "id": ID_SCHEMA,
+    "name": {"type": "string", "pattern": f"^{NAME_PATTERN}$"},
     "workflow": {"type": "string", "minLength": 1},
 }
 _HEADER_SCHEMAS: Final[dict[Header, dict[str, Any]]] = {

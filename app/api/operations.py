@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
     from app.service import Service
 
-__all__ = ["Access", "Api", "Header", "Operation", "idempotency_key", "json_response", "service"]
+__all__ = ["NAME_PATTERN", "Access", "Api", "Header", "Operation", "idempotency_key", "json_response", "service"]
 
 F = TypeVar("F", bound="Callable[..., Response]")
 M = TypeVar("M", bound=BaseModel)
 
-_MAX_NAME: Final = 256
+NAME_PATTERN: Final = "[^\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069\\ufffe\\uffff]{1,256}"
+"""The name of a signal, query or update: no control characters, and none that turn the direction of writing."""
+_NAME = re.compile(NAME_PATTERN)
 _KEY = re.compile(r"[ -~]{1,256}")
 
 
@@ -156,8 +158,8 @@ def idempotency_key() -> str | None:
 
 def _name(value: str) -> str:
     """Let the name of a signal, query or update through."""
-    if len(value) > _MAX_NAME or not value.isprintable():
-        message = f"a name has 1 to {_MAX_NAME} characters, and no control characters"
+    if not _NAME.fullmatch(value):
+        message = "a name has 1 to 256 characters, and no control characters"
         raise misfit(message, "name")
     return value
 

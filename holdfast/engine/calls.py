@@ -72,7 +72,10 @@ class RunCalls:
             QueryError: It has no such query (the message lists those it has), or the handler raised.
         """
         raw = self._encode(input, f"input of query {name!r}")
-        answer = await self._ask(workflow_id, Look(view=lambda run: run_query(run, name, raw)))
+        try:
+            answer = await self._ask(workflow_id, Look(view=lambda run: run_query(run, name, raw)))
+        except CorruptDocumentError as error:
+            return self._running().looking.query_corrupt(workflow_id, name, error)
         if answer is None:
             stored = await self._stored(workflow_id, None, history=True)
             answer = await finished_query(self._running().world, stored, name, raw)

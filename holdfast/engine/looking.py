@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from holdfast.core.codec import Decoder, decode_json
-from holdfast.core.errors import CorruptDocumentError, WorkflowNotFoundError
+from holdfast.core.errors import CorruptDocumentError, QueryError, WorkflowNotFoundError
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import RunStatus
 from holdfast.engine.documents import past_key, run_key
@@ -92,6 +92,19 @@ class Looking:
         stored = await self.stored(workflow_id, run_id, history=False)
         head = Head.decode(stored.head, stored.blobs)
         return describe_run(head, head.status)
+
+    def query_corrupt(self, workflow_id: str, name: str, error: CorruptDocumentError) -> object:
+        """Answer a built-in query of a run whose documents are damaged.
+
+        Raises:
+            QueryError: The query is not a built-in one.
+        """
+        seen = self._describe_corrupt(workflow_id, error)
+        answers = {"status": seen.status.value, "result": None, "stack": seen.waiting_for}
+        if name not in answers:
+            message = f"workflow {workflow_id!r} is {seen.status}: only 'status', 'result' and 'stack' answer"
+            raise QueryError(message)
+        return answers[name]
 
     def _describe_corrupt(self, workflow_id: str, error: CorruptDocumentError) -> RunDescription:
         """Show what the index knows of a run whose documents are damaged."""

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import socket
 import sys
 import time
@@ -17,6 +18,11 @@ ADDRESS = "127.0.0.1:8000"
 SERVE = re.compile(r"([A-Z_]+=\S+ )*(make run|holdfast serve)")
 LOOKS = re.compile(r"(?!.*\s-(d|X)\s)curl |cat |grep |holdfast workflow (show|query|list|history) ", re.DOTALL)
 SECONDS = 20
+SNIPPET = """\
+import faulthandler, runpy
+faulthandler.dump_traceback_later(30, exit=True)  # a snippet that hangs says where
+runpy.run_path("snippet.py", run_name="__main__")
+"""
 
 
 class Reader:
@@ -89,7 +95,7 @@ class Reader:
     def run(self, shell: Shell, block: Block, following: Block | None) -> None:
         (self.where(shell) / "snippet.py").write_text(block.text, encoding="utf-8")
         shown = following.text.splitlines() if following is not None and following.language == "text" else []
-        found = self.differences(shown, shell.run("python -W error snippet.py"))
+        found = self.differences(shown, shell.run(f"PYTHONPATH=. python -W error -c {shlex.quote(SNIPPET)}"))
         assert not found, f"{self.page.relative_to(ROOT)}:{block.line}\n{found}"
 
     def differences(self, shown: list[str], printed: str) -> str:

@@ -1,11 +1,13 @@
 """The reference says what the code says."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from holdfast import WorkflowContext
 from tests.docs.markdown import ROOT
-from tests.docs.reference import REFERENCE, TABLE, TABLES, rendered
+from tests.docs.reference import REFERENCE, TABLE, TABLES, rendered, route_rows
 
 PAGES = sorted(REFERENCE.glob("*.md"))
 
@@ -34,3 +36,20 @@ def test_the_glossary_has_every_word_of_the_project() -> None:
     text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 
     assert [word for word in WORDS.replace("\n", " ").split(", ") if f"\n- **{word.strip()}**: " not in text] == []
+
+
+def test_the_glossary_calls_planned_what_has_no_code_and_nothing_else() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    there = {
+        "ref": hasattr(WorkflowContext, "ref"),
+        "output": hasattr(WorkflowContext, "output"),
+        "dead letter": "/v1/dead-letters" in str(route_rows()),
+        "sidecar": (ROOT / "app" / "sidecar").exists(),
+        "blueprint": (ROOT / "holdfast" / "blueprints").exists(),
+        "node": (ROOT / "holdfast" / "blueprints").exists(),
+        "edge": (ROOT / "holdfast" / "blueprints").exists(),
+    }
+
+    planned = set(re.findall(r"^- \*\*([^*]+)\*\*: \*Planned\.\*", text, re.MULTILINE))
+
+    assert planned == {word for word, is_there in there.items() if not is_there}

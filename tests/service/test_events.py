@@ -1,4 +1,4 @@
-"""Events as they happen: all of them, in order, resumed without a gap, and never more streams than there is room for."""
+"""Events as they happen: all of them, in order, resumed without a gap, and no more streams than there is room for."""
 
 import json
 import threading
@@ -116,6 +116,7 @@ def test_a_stream_ends_with_a_run_that_continues_as_new(client: FlaskClient) -> 
     waits_for(client, "counts-1", "signal")
 
     with stream(client, "counts-1") as events:
+        next(events)
         client.post("/v1/runs/counts-1/signals/next")
         found = list(events)
 

@@ -1,7 +1,7 @@
 """Reading what strangers write: JSON, durations, searches, and text for a terminal."""
 
+import contextlib
 import json
-import string
 from datetime import timedelta
 from typing import Any
 
@@ -94,23 +94,20 @@ def test_a_duration_may_be_written_in_many_ways(text: object, seconds: float) ->
 
 @pytest.mark.parametrize(
     "text",
-    ["", "s", "5 s", "5x", "-5s", "1e3", "P", "PT", "P1Y", "PT1H ", "٣s", "5s5", "inf", "nan", -1, True, None, [], {}]
-    + [float("nan"), float("inf"), LONGEST.total_seconds() + 1, "9" * 30, "9" * 18 + "w"],
+    [
+        *("", "s", "5 s", "5x", "-5s", "1e3", "P", "PT", "P1Y", "٣s", "5s5", "inf", "nan", "9" * 30, "9" * 18 + "w"),
+        *(-1, True, None, [], {}, float("nan"), float("inf"), LONGEST.total_seconds() + 1),
+    ],
 )
 def test_what_is_no_duration_is_refused(text: object) -> None:
-    if text == "PT1H ":
-        assert parse_duration(text) == timedelta(hours=1)
-        return
     with pytest.raises(ValueError, match="duration"):
         parse_duration(text)
 
 
 @given(st.text(max_size=30))
 def test_no_text_breaks_the_reader_of_durations(text: str) -> None:
-    try:
+    with contextlib.suppress(ValueError):
         assert timedelta(0) <= parse_duration(text) <= LONGEST
-    except ValueError:
-        pass
 
 
 @pytest.mark.parametrize(
@@ -126,4 +123,4 @@ def test_what_is_shown_on_a_terminal_cannot_steer_it(text: str) -> None:
     shown = visible(text)
 
     assert shown.isprintable()
-    assert set(string.printable[:95]) >= set(text) <= set(shown) or shown
+    assert shown == text or not text.isprintable()

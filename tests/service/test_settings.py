@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import StartupError
-from app.settings import Address, Settings, load_settings, misspelt
+from app.settings import Address, load_settings, misspelt
 
 
 def refusal(monkeypatch: pytest.MonkeyPatch, **environment: str) -> str:
@@ -45,7 +45,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert "s3cret" not in repr(settings)
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0:8000", "[::]:8000", "10.0.0.7:80", "example.org:80"])  # noqa: S104
+@pytest.mark.parametrize("address", ["0.0.0.0:8000", "[::]:8000", "10.0.0.7:80", "example.org:80"])
 def test_an_address_that_others_can_reach_needs_a_token(
     monkeypatch: pytest.MonkeyPatch, address: str, tmp_path: Path
 ) -> None:

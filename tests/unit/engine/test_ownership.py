@@ -241,13 +241,12 @@ async def test_of_two_that_open_together_one_is_the_owner_in_the_end() -> None:
 @on_skipping_loop
 async def test_partitions_of_one_store_have_owners_of_their_own() -> None:
     store = MemoryStore()
-    async with engine_on(store, partition="0", instance="a") as first:
-        async with engine_on(store, partition="1", instance="b") as second:
-            await first.execute(steps, 1, id="x")
-            await second.execute(steps, 1, id="y")
+    async with engine_on(store, partition="0") as first, engine_on(store, partition="1", instance="b") as second:
+        await first.execute(steps, 1, id="x")
+        await second.execute(steps, 1, id="y")
 
-            assert [item.workflow_id for item in (await first.list()).items] == ["x"]
-            assert [item.workflow_id for item in (await second.list()).items] == ["y"]
+        assert [item.workflow_id for item in (await first.list()).items] == ["x"]
+        assert [item.workflow_id for item in (await second.list()).items] == ["y"]
 
 
 @pytest.mark.parametrize(("guard", "atomic"), FENCING)

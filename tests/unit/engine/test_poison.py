@@ -1,13 +1,13 @@
 """Documents that a store refuses for good: found by halves, and nobody but their own run is disturbed."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
 from holdfast import PayloadError, RunStatus, StoreError, WorkflowContext
 from holdfast.ports import Conflict, Guard, Write, Written
 from holdfast.stores import MemoryStore
+from tests.play import Anything
 from tests.unit.engine.kit import collect, echo, engine_on, eventually, nap, on_skipping_loop, steps
 from tests.unit.engine.stores import Guarded, Picky, Store, documents
 
@@ -19,7 +19,7 @@ GUARDS: list[tuple[Guard, bool, bool]] = [
 ]
 
 
-def mentions(text: bytes) -> Any:
+def mentions(text: bytes) -> Anything:
     """Dislike the head of a run that has this in it."""
     return lambda write: write.key.startswith("run:") and text in (write.value or b"")
 
@@ -120,7 +120,6 @@ async def test_a_result_that_cannot_be_stored_is_made_again_after_a_resume() -> 
         assert calls == 2
 
 
-@pytest.mark.xfail(strict=True, reason="bug 11: it takes its own record for another process's")
 @on_skipping_loop
 async def test_a_call_that_is_refused_after_part_of_it_was_written_costs_no_ownership() -> None:
     """Without atomic batches the record of the commit may be there when the rest is refused."""
@@ -231,7 +230,9 @@ class Contrary(Guarded):
     """Sees conflicts that it does not have, for the head of one run."""
 
     async def apply(self, writes: list[Write]) -> list[Written | Conflict]:  # type: ignore[override]
-        if any(write.key == "run:bad" and write.expected != "absent" and b'"n"' in (write.value or b"") for write in writes):
+        if any(
+            write.key == "run:bad" and write.expected != "absent" and b'"n"' in (write.value or b"") for write in writes
+        ):
             return [Conflict()] * len(writes)
         return await super().apply(writes)
 
@@ -271,7 +272,6 @@ async def test_timers_and_other_runs_go_on_while_one_is_stalled() -> None:
         assert await resting.result() == "rested"
 
 
-@pytest.mark.xfail(strict=True, reason="bug 12: no checkpoint is begun after one was refused")
 @on_skipping_loop
 async def test_a_chore_that_is_refused_does_not_stop_the_runs() -> None:
     store = Picky(lambda write: write.key.startswith("index:"))

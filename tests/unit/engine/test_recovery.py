@@ -88,7 +88,7 @@ async def test_the_index_after_a_restart_is_the_index_before_it(
 async def test_only_runs_with_work_are_read_when_an_engine_opens() -> None:
     inner = MemoryStore()
 
-    async def hang(value: Any = None) -> None:
+    async def hang(value: Anything = None) -> None:
         await asyncio.Event().wait()
 
     async def works(ctx: WorkflowContext) -> None:

@@ -1,4 +1,4 @@
-"""A store that does not answer: the same bytes are tried again until one outcome is proved, and nothing is done before."""
+"""A store that does not answer: the same bytes are tried again until one outcome is proved; nothing is done before."""
 
 import asyncio
 import itertools
@@ -21,7 +21,9 @@ SEVEN = [
 @pytest.mark.parametrize(("guard", "atomic"), GUARDS)
 @pytest.mark.parametrize("outcome", ["lost", "applied"])
 @on_skipping_loop
-async def test_every_write_may_go_unanswered_and_each_step_happens_once(guard: Guard, outcome: str, *, atomic: bool) -> None:
+async def test_every_write_may_go_unanswered_and_each_step_happens_once(
+    guard: Guard, outcome: str, *, atomic: bool
+) -> None:
     calls = 0
 
     async def echo(value: int) -> int:
@@ -121,7 +123,6 @@ async def test_a_retry_pauses_as_long_as_the_store_asks_for() -> None:
         assert 20 < loop.time() - before < 120  # it backs off: hundreds of calls would hammer the store
 
 
-@pytest.mark.xfail(strict=True, reason="bug 10: nobody is told that it was written")
 @pytest.mark.parametrize("outcomes", [["applied", "ok"], ["applied", "ok", "ok"]])
 @on_skipping_loop
 async def test_a_checkpoint_whose_answer_is_lost_is_finished_and_others_follow(outcomes: list[str]) -> None:
@@ -137,7 +138,6 @@ async def test_a_checkpoint_whose_answer_is_lost_is_finished_and_others_follow(o
         assert len(documents(store, "commit:0:")) < 20
 
 
-@pytest.mark.xfail(strict=True, reason="bug 10: nobody is told that it was written")
 @on_skipping_loop
 async def test_the_sweep_of_a_purge_whose_answer_is_lost_comes_to_its_end() -> None:
     store = Unsure()
