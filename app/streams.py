@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Final
 
 from app.errors import NotReadyError
+from holdfast import HoldfastError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["HEARTBEAT_SECONDS", "follow"]
 
 HEARTBEAT_SECONDS: Final = 15.0
+
+_log = logging.getLogger("holdfast.service")
 
 
 class _Steps:
@@ -68,14 +72,22 @@ def follow(
     async def begin(engine: Engine) -> _Steps:
         return _Steps(engine.watch(workflow_id, after=after))
 
-    steps = service.call(begin)
+    steps: _Steps | None = None
     try:
-        more = True
-        while more:
-            event, more = service.call(lambda _: steps.step(beat_seconds), waits=beat_seconds)
-            if event is not None or more:
-                yield event
+        steps = service.call(begin)
+        yield from _taken(service, steps, beat_seconds)
     except NotReadyError:
         return
+    except HoldfastError as error:  # it was purged, or is damaged: too late to answer with a problem
+        _log.warning("the stream of %r ends: %s", workflow_id, error)
     finally:
-        service.let_go(steps.close())
+        if steps is not None:
+            service.let_go(steps.close())
+
+
+def _taken(service: Service, steps: _Steps, beat_seconds: float) -> Iterator[HistoryEvent | None]:
+    more = True
+    while more:
+        event, more = service.call(lambda _: steps.step(beat_seconds), waits=beat_seconds)
+        if event is not None or more:
+            yield event

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from flask import Response
 
-from app.api.operations import Operation
+    from app.api.operations import Operation
 
 __all__ = ["api", "document"]
 

@@ -78,7 +78,9 @@ def make_start(  # noqa: PLR0913 - what a start is made of
     run_id = world.new_id()
     request = None
     if request_id is not None:
-        request = _request(request_id, f"{definition.name} {workflow_id} {timeout_ms} {on_conflict}", raw, run_id)
+        request = _request(
+            request_id, f"{definition.name} {workflow_id} {timeout_ms} {on_conflict} {reuse}", raw, run_id
+        )
         workflow_id = workflow_id or "r-" + short_hash(request_id, 26)
     workflow_id = check_id(workflow_id) if workflow_id is not None else run_id
     start = Start(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 from holdfast.core.codec import decode_json, encode
@@ -13,11 +12,12 @@ from holdfast.core.ids import check_id, check_text
 from holdfast.engine.asking import finished_query, run_query
 from holdfast.engine.control import Cancel, Pause, Resume, Terminate
 from holdfast.engine.handle import WorkflowHandle
-from holdfast.engine.items import Look, Signal, Update
+from holdfast.engine.items import APPLIED_BEFORE, Look, Signal, Update
 from holdfast.engine.starting import Purge, Rerun, Started, cut_history
 
 if TYPE_CHECKING:
     from holdfast.core.codec import Decoder
+    from holdfast.core.history import Event
     from holdfast.engine.engine import Engine
     from holdfast.engine.lifecycle import Parts
     from holdfast.engine.reader import StoredRun
@@ -105,15 +105,16 @@ class RunCalls:
         check_text(name, "update name")
         update_id = check_text(id, "update id") if id is not None else parts.world.new_id()
         item = Update(name=name, value=self._encode(value, f"update {name!r}"), id=update_id)
-        waiters = parts.runtime.replies[workflow_id, update_id]
-        future = asyncio.get_running_loop().create_future()
-        waiters.append(future)
+        replies, key = parts.runtime.replies, (workflow_id, update_id)
+        future = replies.add(key)
         try:
             known = await self._ask(workflow_id, item)
-            event = known if known is not None else await future
+            if known is APPLIED_BEFORE:
+                known = await parts.looking.reply(workflow_id, update_id)
+                future.cancel()
+            event: Event | None = known if known is not None or future.cancelled() else await future
         finally:
-            if future in waiters:
-                waiters.remove(future)
+            replies.leave(key, future)
         if event is None:
             message = f"workflow {workflow_id!r} ended before it replied to update {name!r}"
             raise WorkflowFinishedError(message)

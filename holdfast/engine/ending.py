@@ -26,7 +26,7 @@ def end_run(run: Run, kind: EventType, at: int, value: bytes) -> None:
     ended = Ended(head.run_id, head.workflow, head.version, head.status, b"" if continued else value, head.next_run)
     run.effects.append(ended)
     run.pending.clear()
-    run.deferred.clear()
+    run.deferred = []
     if continued:
         _continue_as_new(run, at, value)
         return
@@ -66,7 +66,7 @@ def _continue_as_new(run: Run, at: int, raw: bytes) -> None:
         run_id=head.next_run,
         parent=head.parent,
         deadline=head.deadline,
-        request=head.request,
+        requests=head.requests,
         attributes=head.attributes,
     )
     for name, values in signals:

@@ -152,7 +152,8 @@ class Engine(RunCalls):
             on_conflict: What to do where the id belongs to an open run: ``fail``, ``use_existing`` or
                 ``terminate_existing``.
             reuse: The id may have belonged to a run that has ended.
-            request_id: Names this request; the same request again gets the same answer.
+            request_id: Names this request; the same request again gets the same answer. The newest 16 requests of a
+                workflow id are known; without an id one that follows from the request's is taken.
 
         Raises:
             WorkflowNotFoundError: No such workflow is registered.

@@ -46,6 +46,7 @@ class Head:
     Attributes:
         seed: What random numbers and hashes of the run follow from.
         input: As JSON.
+        requests: The newest requests that started runs of this workflow id.
         previous: The run of the same workflow id before this one, kept as a past run; may be empty.
         deadline: When the run's time-out is reached.
         updated: When it was last changed.
@@ -68,7 +69,7 @@ class Head:
     input: bytes
     parent: Parent | None = None
     previous: str = ""
-    request: Request | None = None
+    requests: tuple[Request, ...] = ()
     deadline: int = 0
     status: RunStatus = RunStatus.RUNNING
     updated: int = 0
@@ -125,8 +126,8 @@ class Head:
             constant["parent"] = list(self.parent)
         if self.previous:
             constant["previous"] = self.previous
-        if self.request:
-            constant["request"] = list(self.request)
+        if self.requests:
+            constant["requests"] = [list(request) for request in self.requests]
         if self.deadline:
             constant["deadline"] = self.deadline
         if len(self.input) > INLINE_BYTES and not self.input_blob:
@@ -167,7 +168,7 @@ class Head:
             input=_referred("input", stored, blobs),
             parent=Parent(*stored["parent"]) if "parent" in stored else None,
             previous=stored.get("previous", ""),
-            request=Request(*stored["request"]) if "request" in stored else None,
+            requests=tuple(Request(*request) for request in stored.get("requests", ())),
             deadline=stored.get("deadline", 0),
             status=RunStatus(stored["status"]),
             updated=stored["updated"],

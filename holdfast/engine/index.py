@@ -115,6 +115,8 @@ class Index:
         if known is not None and known.created == entry.created:
             known.take_over(entry)
             return
+        if known is not None:
+            del self._by_creation[bisect.bisect_left(self._by_creation, _order(known), key=_order)]
         self._entries[entry.id] = entry
         if not self._by_creation or _order(self._by_creation[-1]) < _order(entry):
             self._by_creation.append(entry)
@@ -158,8 +160,7 @@ class Index:
         found: list[IndexEntry] = []
         for position in range(end - 1, -1, -1):
             entry = self._by_creation[position]
-            replaced = self._entries[entry.id] is not entry
-            if replaced or not matches(entry, self.status(entry)):
+            if not matches(entry, self.status(entry)):
                 continue
             if len(found) == limit:
                 return found, _cursor(found[-1])

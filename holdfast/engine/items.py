@@ -7,11 +7,11 @@ that it became part of. An item can be applied again, to the run as it is stored
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from holdfast.core.codec import decode_json
 from holdfast.core.errors import UpdateRejectedError, WorkflowFinishedError, WorkflowNotFoundError
-from holdfast.core.history import Event, EventType
+from holdfast.core.history import Event, EventType, RunStatus
 from holdfast.engine.duties import recover, wake_up
 
 if TYPE_CHECKING:
@@ -20,7 +20,22 @@ if TYPE_CHECKING:
 
     from holdfast.engine.run import Run
 
-__all__ = ["CatchUp", "Item", "Look", "Recover", "Signal", "Update", "WakeUp", "require_open", "require_run"]
+__all__ = [
+    "APPLIED_BEFORE",
+    "CatchUp",
+    "Item",
+    "Look",
+    "Recover",
+    "Signal",
+    "Update",
+    "WakeUp",
+    "require_open",
+    "require_run",
+]
+
+
+APPLIED_BEFORE: Final = object()
+"""The answer to an update that was applied already, by a run or a process that is gone."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,18 +131,21 @@ class Update(Item):
     value: bytes
     id: str
 
-    def apply(self, run: Run, now: int) -> Event | None:
-        """Validate and accept it. The answer is the reply, if that is known already."""
+    def apply(self, run: Run, now: int) -> Event | object | None:
+        """Validate and accept it.
+
+        Returns:
+            The reply, if that is in memory; `APPLIED_BEFORE` where it has to be read; None while there is none.
+        """
         require_run(run)
         if self.id in run.replies:
             return run.replies[self.id]
         if self.id in run.open_updates:
             return None
         if self.id in run.seen:
-            message = f"update {self.id!r} was applied by an earlier run of {run.workflow_id!r}; its reply is not kept"
-            raise UpdateRejectedError(message)
+            return APPLIED_BEFORE
         require_open(run)
-        if run.instance is None or run.deferred:
+        if run.instance is None or run.deferred or run.head.status is not RunStatus.RUNNING:
             message = f"workflow {run.workflow_id!r} is {run.status} and takes no updates now"
             raise UpdateRejectedError(message)
         run.instance.validate_update(self.name, self.value)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.core.codec import Decoder, decode_json
 from holdfast.core.errors import CorruptDocumentError, QueryError, WorkflowNotFoundError
 from holdfast.core.failure import FailureInfo
-from holdfast.core.history import RunStatus
+from holdfast.core.history import EventType, RunStatus
 from holdfast.engine.documents import past_key, run_key
 from holdfast.engine.effects import Ended
 from holdfast.engine.head import Head
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from holdfast.engine.runtime import Runtime
 
 __all__ = ["Looking"]
+
+_REPLIES = frozenset({EventType.UPDATE_COMPLETED, EventType.UPDATE_FAILED})
 
 
 class Looking:
@@ -58,13 +60,27 @@ class Looking:
         while True:
             entry = self._index.get(workflow_id)
             if entry is not None and entry.run_id == run_id and entry.status.is_open:
-                future: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
-                self._runtime.outcomes[workflow_id, run_id].append(future)
-                return await future
+                key = (workflow_id, run_id)
+                future = self._runtime.outcomes.add(key)
+                try:
+                    return await future
+                finally:
+                    self._runtime.outcomes.leave(key, future)
             stored = await self.stored(workflow_id, run_id, history=False)
             head = Head.decode(stored.head, stored.blobs)
             if not head.status.is_open:
                 return Ended(head.run_id, head.workflow, head.version, head.status, head.value, head.next_run)
+
+    async def reply(self, workflow_id: str, update_id: str) -> Event | None:
+        """Find the recorded reply of an update, in the newest run of an id and those before it; None where none is."""
+        stored: StoredRun | None = await self.stored(workflow_id, None, history=True)
+        while stored is not None:
+            for event in reversed(stored.history):
+                if event.id == update_id and event.type in _REPLIES:
+                    return event
+            previous = stored.head.get("previous")
+            stored = await self._reader.past_run(previous, history=True) if previous else None
+        return None
 
     def result_decoder(self, ended: Ended) -> Decoder:
         """Give the decoder of a run's result: its workflow's, where that is registered here."""

@@ -40,15 +40,11 @@ def _deliver(runtime: Runtime, run: Run, effect: Deliver) -> None:
 
 
 def _reply(runtime: Runtime, run: Run, effect: Replied) -> None:
-    for future in runtime.replies.pop((run.workflow_id, effect.update_id), ()):
-        if not future.done():
-            future.set_result(effect.event)
+    runtime.replies.resolve((run.workflow_id, effect.update_id), effect.event)
 
 
 def _end(runtime: Runtime, run: Run, effect: Ended) -> None:
-    for future in runtime.outcomes.pop((run.workflow_id, effect.run_id), ()):
-        if not future.done():
-            future.set_result(effect)
+    runtime.outcomes.resolve((run.workflow_id, effect.run_id), effect)
 
 
 def _sweep(runtime: Runtime, run: Run, _effect: Sweep) -> None:

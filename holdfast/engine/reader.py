@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -13,7 +14,7 @@ from holdfast.engine.head import Head
 from holdfast.engine.seen import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from holdfast.core.history import Event
     from holdfast.ports import Document, StateStore
@@ -153,7 +154,8 @@ class Reader:
         drafts: dict[str, _Draft] = {}
         for key, document in (await self.read(keys)).items():
             try:
-                drafts[key] = _Draft(unseal(key, document.value), document.version, history=history)
+                with _known_form(key):
+                    drafts[key] = _Draft(unseal(key, document.value), document.version, history=history)
             except CorruptDocumentError as error:
                 found[key] = error
         for step in (_Draft.pages, _Draft.rest):
@@ -180,8 +182,13 @@ class _Draft:
         return [page_key(self._head["run_id"], number) for number in range(self._head["pages"])] if self._whole else []
 
     def rest(self) -> list[str]:
-        self._records = self._read_records() if self._whole else []
-        return [] if self.error else [*self._blobs(), *Seen.sealed_keys(self._head.get("seen"))]
+        try:
+            with _known_form(self._head["run_id"]):
+                self._records = self._read_records() if self._whole else []
+                return [*self._blobs(), *Seen.sealed_keys(self._head.get("seen"))]
+        except CorruptDocumentError as error:
+            self.error = error
+            return []
 
     def take(self, names: Sequence[str], documents: dict[str, Document]) -> None:
         for name in names:
@@ -192,15 +199,11 @@ class _Draft:
 
     def _read_records(self) -> list[dict[str, Any]]:
         head = self._head
-        try:
-            pages = [unseal(key, self._documents[key])["events"] for key in self.pages()]
-        except CorruptDocumentError as error:
-            self.error = error
-            return []
+        pages = [unseal(key, self._documents[key])["events"] for key in self.pages()]
         records = [*(record for page in pages for record in page), *head["tail"]]
         if [record["seq"] for record in records] != list(range(1, head["events"] + 1)):
             message = f"the history of run {head['run_id']!r} has a gap: {len(records)} events of {head['events']}"
-            self.error = CorruptDocumentError(message)
+            raise CorruptDocumentError(message)
         return records
 
     def _blobs(self) -> list[str]:
@@ -211,12 +214,24 @@ class _Draft:
         if self.error is not None:
             return self.error
         try:
-            blobs = {key: unseal_value(key, self._documents[key]) for key in self._blobs()}
-            sealed = Seen.sealed_keys(self._head.get("seen"))
-            seen = {key: unseal(key, self._documents[key]) for key in sealed}
+            with _known_form(self._head["run_id"]):
+                blobs = {key: unseal_value(key, self._documents[key]) for key in self._blobs()}
+                sealed = Seen.sealed_keys(self._head.get("seen"))
+                seen = {key: unseal(key, self._documents[key]) for key in sealed}
+                events = _events(self._head, self._records, blobs)
+                return StoredRun(self._head, self._version, events, blobs, seen)
         except CorruptDocumentError as error:
             return error
-        return StoredRun(self._head, self._version, _events(self._head, self._records, blobs), blobs, seen)
+
+
+@contextmanager
+def _known_form(name: str) -> Iterator[None]:
+    """Let a document that is whole, but not as any release writes it, count as damaged."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        message = f"{name!r} is not in a form known here: {error!r}"
+        raise CorruptDocumentError(message) from error
 
 
 def _events(head: dict[str, Any], records: Sequence[dict[str, Any]], blobs: dict[str, bytes]) -> list[Event]:

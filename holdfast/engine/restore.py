@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from holdfast.core.errors import NondeterminismError, WorkflowNotFoundError
@@ -63,7 +64,8 @@ def _track(run: Run, history: Sequence[Event], pending: Mapping[str, dict[str, A
         if event.type is EventType.EVENT_APPLIED:
             deferred.pop((event.details or {})["seq"], None)
         elif event.details and event.details.get(DEFERRED):
-            deferred[seq] = event
+            plain = {name: value for name, value in event.details.items() if name != DEFERRED}
+            deferred[seq] = replace(event, details=plain or None)
     run.head.attributes = attributes
     run.deferred = list(deferred.items())
     run.pending_told = bool(pending)

@@ -41,7 +41,7 @@ __all__ = ["Run"]
 
 _RUNNING = RunStatus.RUNNING  # looking a member up is slow, and this one is needed at each step
 _NOTHING_MORE: dict[str, Any] = {}
-_HANDED_OVER = frozenset({EventType.SIGNAL_RECEIVED, EventType.UPDATE_ACCEPTED, EventType.CANCEL_REQUESTED})
+_HANDED_OVER = frozenset({EventType.SIGNAL_RECEIVED, EventType.CANCEL_REQUESTED})  # open updates go over by themselves
 
 
 class Run:
@@ -162,7 +162,7 @@ class Run:
         run_id: str,
         parent: Parent | None = None,
         deadline: int = 0,
-        request: Request | None = None,
+        requests: tuple[Request, ...] = (),
         attributes: dict[str, Any] | None = None,
     ) -> None:
         """Start a run under the id; one that is there has ended, and becomes a past run in the same commit."""
@@ -181,7 +181,7 @@ class Run:
             raw,
             parent=parent,
             previous=previous,
-            request=request,
+            requests=requests,
             deadline=deadline,
             attributes=dict(attributes or {}),
             children=dict(self.children),
@@ -284,7 +284,7 @@ class Run:
         """Give what came for a run that has continued as new to the run that follows it."""
         for event in events:
             if event.type in _HANDED_OVER and self.is_open:
-                self.happen(event.type, event.at, id=event.id, name=event.name, value=event.value)
+                self.happen(event.type, event.at, event.id, event.name, event.value, event.details)
 
     def _activate(self, event: Event) -> list[Command] | None:
         """Let the code go on; None where it cannot, and the run is stalled with the event not applied."""

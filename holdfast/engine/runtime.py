@@ -21,6 +21,7 @@ from holdfast.engine.duties import next_wake
 from holdfast.engine.items import CatchUp, Item, Recover, WakeUp
 from holdfast.engine.perform import PERFORM
 from holdfast.engine.run import Run
+from holdfast.engine.waiters import Waiters
 from holdfast.engine.writing import collect
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ class Runtime:
         self.index = index
         self.hooks = hooks
         self.live: dict[str, Run] = {}
-        self.outcomes: defaultdict[tuple[str, str], list[asyncio.Future[Ended]]] = defaultdict(list)
-        self.replies: defaultdict[tuple[str, str], list[asyncio.Future[Event | None]]] = defaultdict(list)
+        self.outcomes: Waiters[tuple[str, str], Ended] = Waiters()
+        self.replies: Waiters[tuple[str, str], Event | None] = Waiters()
         self.watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self.closed_by: StoreError | FencedError | None = None
         self.atomic = True
@@ -285,10 +286,8 @@ class Runtime:
     def dismiss(self, error: StoreError | FencedError) -> None:
         """Take nothing more, and let whoever waits for the end of a run, or for a reply, know."""
         self.closed_by = error
-        waiting: list[list[asyncio.Future[Any]]] = [*self.outcomes.values(), *self.replies.values()]
-        for future in (future for several in waiting for future in several):
-            if not future.done():
-                future.set_exception(error)
+        self.outcomes.dismiss(error)
+        self.replies.dismiss(error)
         for watcher in (watcher for several in self.watchers.values() for watcher in several):
             watcher.set()
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from holdfast.engine.head import Parent, Request
     from holdfast.engine.run import Run
 
+_REQUESTS_KEPT = 16
+
 __all__ = ["OnConflict", "Purge", "Rerun", "Start", "Started", "Swept", "cut_history"]
 
 OnConflict = Literal["fail", "use_existing", "terminate_existing"]
@@ -75,6 +77,7 @@ class Start(Item):
                 message = f"workflow {run.workflow_id!r} was started before: it is {run.status}, and reuse is off"
                 raise WorkflowAlreadyStartedError(message, workflow_id=run.workflow_id, run_id=run.head.run_id)
         now = run.instant(now)
+        requests = run.head.requests if self.request is None else (*run.head.requests, self.request)[-_REQUESTS_KEPT:]
         run.begin(
             self.definition,
             self.value,
@@ -82,17 +85,19 @@ class Start(Item):
             run_id=self.run_id,
             parent=self.parent,
             deadline=0 if self.timeout_ms is None else now + self.timeout_ms,
-            request=self.request,
+            requests=requests,
         )
         return Started(run.workflow_id, self.run_id, created=True)
 
     def _known(self, run: Run) -> Started | None:
         head = run.head
-        if self.request is not None and head.request is not None and head.request.id == self.request.id:
-            if head.request.digest != self.request.digest:
+        for earlier in head.requests if self.request is not None else ():
+            if self.request is None or earlier.id != self.request.id:
+                continue
+            if earlier.digest != self.request.digest:
                 message = f"request {self.request.id!r} was used before, for another request"
                 raise RequestConflictError(message)
-            return Started(run.workflow_id, head.request.run_id, created=False)
+            return Started(run.workflow_id, earlier.run_id, created=False)
         if self.parent is not None and head.parent == self.parent:
             return Started(run.workflow_id, head.run_id, created=False)
         if run.is_open and self.on_conflict == "use_existing":

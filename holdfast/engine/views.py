@@ -154,6 +154,9 @@ class RunDescription:
         return asdict(self)
 
 
+_FAILED = frozenset({RunStatus.FAILED, RunStatus.CANCELED, RunStatus.TERMINATED, RunStatus.TIMED_OUT})
+
+
 def instant(at_ms: int) -> datetime:
     """Give a time as users see it."""
     return datetime.fromtimestamp(at_ms / 1000, UTC)
@@ -177,7 +180,7 @@ def describe_run(
 ) -> RunDescription:
     """Show a run; what it waits for is known only of one that is in memory."""
     completed = head.status is RunStatus.COMPLETED
-    failed = head.value and not completed
+    failed = head.status in _FAILED
     error = FailureInfo.from_json(decode_json(head.value)) if failed else (run.stall if run is not None else None)
     return RunDescription(
         head.workflow_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ from app.settings import Settings
 from tests.service.kit import application, ended, start, waits_for
 
 TOKEN = "a-token-of-some-length"
+EXAMPLES = int(os.environ.get("HOLDFAST_TEST_EXAMPLES", "25"))
 OPEN_RUN, DONE_RUN = "open-run", "done-run"
 WORKFLOWS = itertools.cycle(["quick", "echo", "fails"])
 
@@ -142,7 +144,7 @@ def test_odd_requests_get_what_the_document_says(
     mode: GenerationMode,
 ) -> None:
     @given(case=odd_requests[path][method].as_strategy(generation_mode=mode))
-    @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     def check(case: Any) -> None:  # noqa: ANN401 - a case of schemathesis
         case.call_and_validate(excluded_checks=[positive_data_acceptance] if path in MEANT else [])
 

@@ -462,7 +462,6 @@ async def test_a_handler_that_fails_is_the_callers_answer() -> None:
         assert await handle.status() is RunStatus.RUNNING
 
 
-@pytest.mark.xfail(strict=True, reason="bug 21: the first one waits for the resume")
 @on_skipping_loop
 async def test_a_paused_run_takes_no_updates() -> None:
     async with engine_on(workflows=[ledger]) as engine:

@@ -26,7 +26,6 @@ def state(total: int, size: int = 20) -> dict[str, Any]:
     return {"seen": [], "size": size, "total": total}
 
 
-@pytest.mark.xfail(strict=True, reason="bug 22: see the list")
 @pytest.mark.parametrize("way", ["burst", "one by one", "paused", "in groups", "buffered first", "small cache"])
 @on_skipping_loop
 async def test_continue_as_new_with_signals_in_flight_loses_and_doubles_none(way: str) -> None:
@@ -51,7 +50,6 @@ async def test_continue_as_new_with_signals_in_flight_loses_and_doubles_none(way
         assert await handle.result(timeout=600) == list(range(total))
 
 
-@pytest.mark.xfail(strict=True, reason="bug 22: see the list")
 @pytest.mark.parametrize("ahead", [1, 2, 3, 6, 25])
 @on_skipping_loop
 async def test_signals_that_wait_behind_a_continue_as_new_are_all_carried_over(ahead: int) -> None:
@@ -72,7 +70,6 @@ async def test_signals_that_wait_behind_a_continue_as_new_are_all_carried_over(a
         assert await handle.result(timeout=600) == list(range(ahead))
 
 
-@pytest.mark.xfail(strict=True, reason="bug 22: see the list")
 @pytest.mark.parametrize("plan", [["lost", "ok"], ["applied", "ok", "ok"]])
 @on_skipping_loop
 async def test_no_signal_is_lost_to_a_shaky_store_while_runs_are_replaced(plan: list[str]) -> None:
@@ -86,7 +83,6 @@ async def test_no_signal_is_lost_to_a_shaky_store_while_runs_are_replaced(plan: 
         assert await handle.result(timeout=600) == list(range(200))
 
 
-@pytest.mark.xfail(strict=True, reason="bug 23: see the list")
 @on_skipping_loop
 async def test_replacing_a_run_is_one_commit_and_the_old_one_is_kept_as_past() -> None:
     store = Store()
@@ -167,7 +163,6 @@ async def test_the_time_out_counts_for_the_chain_as_a_whole() -> None:
         assert 34.9 < loop.time() - before < 36
 
 
-@pytest.mark.xfail(strict=True, reason="bug 22: see the list")
 @on_skipping_loop
 async def test_a_cancel_while_paused_reaches_the_run_that_follows_with_its_reason() -> None:
     async with engine_on(workflows=[batches]) as engine:
@@ -222,7 +217,6 @@ async def test_effects_on_others_that_were_asked_for_in_the_last_breath_are_carr
         assert await engine.query("a", "status") == "running"
 
 
-@pytest.mark.xfail(strict=True, reason="bug 24: see the list")
 @on_skipping_loop
 async def test_a_chain_of_many_runs_costs_the_index_one_entry() -> None:
     async def again(ctx: WorkflowContext, number: int) -> int:
@@ -242,7 +236,6 @@ async def test_a_chain_of_many_runs_costs_the_index_one_entry() -> None:
         assert len(index._by_creation) < 20  # noqa: SLF001
 
 
-@pytest.mark.xfail(strict=True, reason="bug 23: see the list")
 @on_skipping_loop
 async def test_a_chain_goes_on_after_a_restart_in_its_midst() -> None:
     store = MemoryStore()

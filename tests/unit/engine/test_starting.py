@@ -247,7 +247,6 @@ async def test_a_request_that_meets_another_one_on_its_id_is_a_conflict_of_ids()
             await engine.start(parked, 1, id="a", request_id="two")
 
 
-@pytest.mark.xfail(strict=True, reason="bug 18: only the last request is kept")
 @on_skipping_loop
 async def test_a_request_is_known_again_after_later_requests_for_the_same_id() -> None:
     async with engine_on() as engine:
