@@ -21,22 +21,12 @@ class StartupError(ServiceError):
 
 
 class NotReadyError(ServiceError):
-    """The service takes no work now: it starts, ends, lost the runs to another process, or its store is away.
-
-    Attributes:
-        retry_after: Seconds after which it makes sense to ask again.
-    """
-
-    retry_after = 1
+    """The service takes no work now: it starts, ends, lost the runs to another process, or its store is away."""
 
 
 class BusyError(NotReadyError):
     """Every place for requests that wait is taken."""
 
-    retry_after = 5
-
 
 class NoAnswerError(NotReadyError):
     """The engine did not answer in time: whether the call took, or will take, effect is unknown."""
-
-    retry_after = 2

@@ -26,25 +26,21 @@ __all__ = ["configure", "log_request"]
 _http = logging.getLogger("holdfast.http")
 _HEALTH: Final = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 _SERVER_FAULT: Final = 500
+_EVENT: Final = "_event"
+_OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_IN_MESSAGE: Final = frozenset({"method", "path", "status", "remote", "request_id", "logger"})
 
 
 def configure(settings: Settings) -> None:
     """Let every logger of the process write in the form that the settings ask for."""
     on_terminal = sys.stdout.isatty()
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not on_terminal)
+    processors = _json() if as_json else _console(colors=on_terminal)
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *(_json() if as_json else _console(colors=on_terminal)),
-            ],
-            foreign_pre_chain=[
-                structlog.stdlib.add_log_level,
-                structlog.stdlib.add_logger_name,
-                structlog.stdlib.ExtraAdder(),
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
-            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors],
+            foreign_pre_chain=[_add_extra, structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name],
         )
     )
     root = logging.getLogger()
@@ -57,14 +53,34 @@ def configure(settings: Settings) -> None:
 
 def _json() -> list[Processor]:
     return [
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        structlog.processors.EventRenamer("message"),
+        structlog.processors.EventRenamer("message", _EVENT),
         structlog.processors.JSONRenderer(default=str, ensure_ascii=True),
     ]
 
 
 def _console(*, colors: bool) -> list[Processor]:
-    return [_escaped, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
+    return [
+        _without_repetition,
+        _escaped,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+        structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback, pad_event_to=0),
+    ]
+
+
+def _add_extra(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Take over what a record has beyond its own attributes; a field named `event` does not replace the message."""
+    for name, value in vars(event["_record"]).items():
+        if name not in _OWN:
+            event[_EVENT if name == "event" else name] = value
+    return event
+
+
+def _without_repetition(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Leave out of a request's line what its message says already."""
+    hidden = _IN_MESSAGE if event.get("logger") == _http.name else ()
+    return {name: value for name, value in event.items() if name not in hidden}
 
 
 def _escaped(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -85,4 +101,5 @@ def log_request(response: Response) -> None:
         "request_id": g.request_id,
         "remote": request.remote_addr,
     }
-    _http.log(logging.WARNING if failed else logging.INFO, "request", extra=fields)
+    level = logging.WARNING if failed else logging.INFO
+    _http.log(level, "%s %s %d", request.method, request.path, response.status_code, extra=fields)

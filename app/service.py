@@ -83,6 +83,7 @@ class Service:
         finally:
             notice.cancel()
         self.adopt(thread)
+        _log.info("the engine is open, with %d workflows", len(self.definitions()))
 
     def adopt(self, thread: EngineThread) -> None:
         """Use an engine that is open already."""
@@ -166,7 +167,12 @@ class Service:
         if reason or self._thread is None or self._calls is None:
             raise NotReadyError(reason)
         seconds = self.settings.call_timeout.total_seconds() + (waits or 0.0)
-        return self._calls.run(make(self._thread.engine), seconds, waits=waits is not None)
+        try:
+            return self._calls.run(make(self._thread.engine), seconds, waits=waits is not None)
+        except StoreError as error:
+            if self.is_draining:  # it was closed under the call
+                raise NotReadyError(self.not_ready()) from error
+            raise
 
     def definitions(self) -> list[tuple[WorkflowDefinition, bool]]:
         """List the workflows that can be started, by name and version, each with whether new runs get that version.

@@ -12,6 +12,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from app.api.problem import type_uri
 from app.factory import ARRIVED
+from app.settings import Address
 from app.strict_json import dump
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         """Open the port, which stays closed until the engine is ready, and serve."""
         for listener in self.sockets:
             listener.listen(self.cfg.backlog)
-            self.log.info("listening on http://%s:%s", *listener.getsockname()[:2])
+            self.log.info("listening on http://%s", Address(*listener.getsockname()[:2]))
         super().run()
 
     def handle(self, conn: Any) -> Any:  # noqa: ANN401 - gunicorn's own

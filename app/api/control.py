@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from flask import Response, url_for
 
@@ -69,7 +68,7 @@ def rerun_run(id: str, body: models.Rerun) -> Response:
         started = service().call(call)
     except ValueError as error:
         raise misfit(str(error), "from_event") from error
-    return json_response(started, 201, Location=url_for("runs.get_run", id=quote(id)))
+    return json_response(started, 201, Location=url_for("runs.get_run", id=id))
 
 
 @api.operation("DELETE", "/v1/runs/<id>", query=models.PurgeQuery, answers={204: None})

@@ -11,6 +11,7 @@ from app.api.operations import Api, Header, service
 from app.api.problem import misfit
 from app.streams import follow
 from app.strict_json import dump
+from holdfast import RunStatus
 from holdfast.core.history import OUTCOMES
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def watch_run(id: str) -> Response:
 async def _place(engine: Engine, id: str, after: int) -> int | None:
     """Say after which event to go on; None where there is nothing to come."""
     run = await engine.describe(id)
-    events = len(await engine.history(id)) if after else 0
+    events = len(await engine.history(id)) if after or run.status is RunStatus.CORRUPT else 0
     if after > events:
         return 0  # a number of an earlier run of this id
     return None if after and after == events and not run.status.is_open else after

@@ -31,7 +31,7 @@ M = TypeVar("M", bound=BaseModel)
 NAME_PATTERN: Final = "[^\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069\\ufffe\\uffff]{1,256}"
 """The name of a signal, query or update: no control characters, and none that turn the direction of writing."""
 _NAME = re.compile(NAME_PATTERN)
-_KEY = re.compile(r"[ -~]{1,256}")
+_KEY = re.compile(r"[!-~]{1,256}")
 
 
 class Access(StrEnum):
@@ -148,7 +148,7 @@ def idempotency_key() -> str | None:
     """Give the caller's name for this request, if it has one."""
     key = request.headers.get(Header.IDEMPOTENCY_KEY)
     if key is not None and not _KEY.fullmatch(key):
-        message = "the header takes 1 to 256 printable ASCII characters"
+        message = "the header takes 1 to 256 visible ASCII characters, and no spaces"
         raise misfit(message, Header.IDEMPOTENCY_KEY)
     return key
 

@@ -110,7 +110,7 @@ PROBLEMS: Final[dict[type[Exception], Problem]] = {
     holdfast.UnsupportedOperationError: Problem(501, "unsupported", "The store cannot do this"),
     holdfast.StoreUnavailableError: Problem(503, "store_unavailable", "The store does not answer", 2),
     holdfast.FencedError: NOT_READY,
-    holdfast.StoreError: NOT_READY,
+    holdfast.StoreError: Problem(500, "store_error", "The store refused the call"),
     NoAnswerError: NO_ANSWER,
     BusyError: BUSY,
     NotReadyError: NOT_READY,

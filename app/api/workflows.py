@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from flask import url_for
 
@@ -54,5 +53,5 @@ def start_run(workflow: str, query: models.StartQuery, body: models.StartBody) -
         with service().place():
             started = start(service(), workflow, body, idempotency_key())
             wait_for(service(), started, query.wait.total_seconds())
-    location = url_for("runs.get_run", id=quote(started.id))
-    return json_response(started.shown(), 201 if started.created else 200, Location=location)
+    status = 201 if started.created else 200
+    return json_response(started.shown(), status, Location=url_for("runs.get_run", id=started.id))

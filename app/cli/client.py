@@ -92,11 +92,18 @@ class Client:
         Args:
             address: ``host:port``, or a URL.
             token: What it wants to be shown; None where it wants nothing.
+
+        Raises:
+            CommandError: It is no address.
         """
         self.url = (address if "://" in address else f"http://{address}").rstrip("/")
         self._session = requests.Session()
+        try:
+            host = urlsplit(self.url).hostname
+        except ValueError as error:
+            raise CommandError(Status.USAGE, f"{self.url} is not an address: {error}") from error
         # A proxy between two programs of one machine helps nobody.
-        self._session.trust_env = urlsplit(self.url).hostname not in _LOOPBACK
+        self._session.trust_env = host not in _LOOPBACK
         self._session.auth = _bearer(token)
 
     def request(

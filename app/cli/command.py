@@ -76,10 +76,9 @@ def connected(commands: typer.Typer, name: str) -> Callable[[Callable[..., None]
 
         @functools.wraps(function)
         def command(**given: Any) -> None:  # noqa: ANN401 - the options of the command
-            client = Client(given.pop("address"), given.pop("token"))
-            session = Session(client, given.pop("output"))
             with ends_well():
-                function(session, **given)
+                client = Client(given.pop("address"), given.pop("token"))
+                function(Session(client, given.pop("output")), **given)
 
         command.__signature__ = signature.replace(  # type: ignore[attr-defined]  # read by inspect, and by typer
             parameters=[*(each.replace(kind=keyword) for each in own), *common]

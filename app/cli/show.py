@@ -92,6 +92,6 @@ def event_words(event: Mapping[str, Any]) -> list[str]:
     """Give the cells of an event: number, time, type, name, and what it carries."""
     value = event["value"]
     carries = "" if value is None else short(value, _WIDTH)
-    if not carries and "reason" in event["details"]:
-        carries = short(event["details"]["reason"])
+    if not carries and event["details"]:
+        carries = " ".join(f"{name}={short(each)}" for name, each in event["details"].items())
     return [str(event["seq"]), clock(event["at"]), event["type"], visible(event["name"]), carries]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.activities import ActivityContext
 from holdfast.core.codec import decode_json, encode
-from holdfast.engine.results import ActivityDone, ActivityFailed, Heartbeat, NotBegun
+from holdfast.engine.results import ActivityDone, ActivityFailed, CutOff, Heartbeat, NotBegun
 from holdfast.engine.threads import ThreadPool
 
 if TYPE_CHECKING:
@@ -297,6 +297,7 @@ class Attempts:
         tasks = [attempt.task for attempt in self._attempts.values() if attempt.task is not None]
         for attempt in list(self._attempts.values()):
             self._drop(attempt)
+            self._submit(attempt.workflow_id, CutOff(run_id=attempt.run_id, command_id=attempt.command_id))
         if tasks:
             await asyncio.wait(tasks, timeout=1.0)
         self._threads.stop()

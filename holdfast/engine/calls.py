@@ -169,10 +169,16 @@ class RunCalls:
             WorkflowOpenError: It has not ended.
         """
         self._parts.log.info("workflow %r is purged: %s", workflow_id, _reason(reason) or "no reason given")
+        runtime = self._running().runtime
+        swept = runtime.sweeper.swept.add(workflow_id)
         try:
             await self._ask(workflow_id, Purge())
         except CorruptDocumentError:
-            await self._running().runtime.arrivals.overwrite_corrupt(workflow_id)
+            await runtime.arrivals.overwrite_corrupt(workflow_id)
+        except BaseException:
+            runtime.sweeper.swept.leave(workflow_id, swept)
+            raise
+        await swept
 
     # Inside.
 

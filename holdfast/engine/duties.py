@@ -115,8 +115,8 @@ def _take_up(run: Run, pending: PendingActivity, now: int) -> None:
     if pending.parked:
         run.dispatch(pending)
         return
-    if pending.due and (pending.due > now or pending.due >= run.world.opened_at):
-        return  # not dispatched yet: it is woken when it is due
+    if pending.due and (run.world.follows_clean_end or pending.due > now or pending.due >= run.world.opened_at):
+        return  # not begun yet: it is woken when it is due
     if pending.interrupted():
         pending.due = 0
         run.changed = run.pending_told = True

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import logging
 
-__all__ = ["Hook", "HookCaller", "Hooks", "compose_hooks"]
+__all__ = ["Hook", "HookCaller", "Hooks", "compose_hooks", "raised_by"]
 
 Hook = Callable[[str, Any], Awaitable[None] | None]
 """Called as ``hook(workflow_id, payload)``, plain or async."""
@@ -55,18 +55,28 @@ def _in_turn(hooks: list[Hook | None]) -> Hook | None:
         return None
 
     async def call_all(workflow_id: str, payload: Any) -> None:  # noqa: ANN401 - any payload
-        errors = []
-        for hook in called:
-            try:
-                answer = hook(workflow_id, payload)
-                if inspect.isawaitable(answer):
-                    await answer
-            except Exception as error:  # noqa: BLE001 - the next one is called all the same
-                errors.append(error)
-        if errors:
-            raise errors[0]
+        errors = [await raised_by(hook, workflow_id, payload) for hook in called]
+        for error in errors:
+            if error is not None:
+                raise error
 
     return call_all
+
+
+async def raised_by(hook: Hook, workflow_id: str, payload: Any) -> BaseException | None:  # noqa: ANN401 - any payload
+    """Call a hook, and give what it raises: a hook is anybody's code, and breaks nothing."""
+    try:
+        answer = hook(workflow_id, payload)
+        if inspect.isawaitable(answer):
+            await answer
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        return error
+    except BaseException as error:  # noqa: BLE001 - even an exit is only this hook's
+        return error
+    return None
 
 
 class HookCaller:
@@ -104,12 +114,9 @@ class HookCaller:
     async def _call(self, hook: Hook | None, kind: str, workflow_id: str, payload: Any) -> None:  # noqa: ANN401
         if hook is None:
             return
-        try:
-            answer = hook(workflow_id, payload)
-            if inspect.isawaitable(answer):
-                await answer
-        except Exception:  # noqa: BLE001 - a hook is anybody's code, and breaks nothing
-            self._log.exception("hook %s raised for workflow %r", kind, workflow_id)
+        error = await raised_by(hook, workflow_id, payload)
+        if error is not None:
+            self._log.error("hook %s raised for workflow %r", kind, workflow_id, exc_info=error)
 
     async def flush(self) -> None:
         """Wait until every call that is queued has been made."""

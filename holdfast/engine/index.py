@@ -66,7 +66,12 @@ class IndexEntry:
 
     def take_over(self, newer: IndexEntry) -> None:
         """Become what a newer entry of the same run says."""
-        self.run_id, self.status, self.finished = newer.run_id, newer.status, newer.finished
+        self.run_id, self.workflow, self.status, self.finished = (
+            newer.run_id,
+            newer.workflow,
+            newer.status,
+            newer.finished,
+        )
         self.due, self.work, self.size_kib, self.attributes = newer.due, newer.work, newer.size_kib, newer.attributes
 
 

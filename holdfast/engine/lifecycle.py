@@ -163,6 +163,7 @@ class Parts:
         self.world = self._make_world()
         partition = Partition(self.store, self._reader, options.partition, options.instance, self.world.token, self.log)
         await partition.take(self.index)
+        self.world.follows_clean_end = partition.was_released
         runtime = self.runtime = Runtime(
             self.world, self.index, self._reader, self._hooks, max_cached=options.max_cached_runs
         )

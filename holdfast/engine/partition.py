@@ -40,6 +40,7 @@ class Partition:
         token: Names this opening, and no other.
         seq: The newest commit.
         swept: Up to which commit the needless records were deleted when the last checkpoint was written.
+        was_released: The owner before this one has ended in good order.
         kept: Commits that are never deleted: the first of each epoch, and the one before it.
     """
 
@@ -60,6 +61,7 @@ class Partition:
         self.epoch = 0
         self.seq = 0
         self.swept = 0
+        self.was_released = False
         self.kept: set[int] = set()
         self._store = store
         self._reader = reader
@@ -79,6 +81,7 @@ class Partition:
         """
         while True:
             owner = await self._free_owner()
+            self.was_released = owner is not None and owner["released"]
             self.seq, self.swept, self.epoch, self.kept = 0, 0, 0, set()
             index.clear()
             await self._load(index)

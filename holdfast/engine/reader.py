@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from holdfast.core.errors import CorruptDocumentError, StoreUnavailableError
-from holdfast.core.history import OUTCOMES, EventType
+from holdfast.core.history import OUTCOMES, EventType, RunStatus
 from holdfast.engine.documents import decode_event, page_key, past_key, run_key, unseal, unseal_value
 from holdfast.engine.head import Head
 from holdfast.engine.seen import Seen
@@ -174,7 +174,8 @@ class _Draft:
         self.error: CorruptDocumentError | None = None
         self._head = head
         self._version = version
-        self._whole = head["status"] in ("running", "paused") if history is None else history
+        is_open, is_gone = head["status"] in ("running", "paused"), head["status"] == RunStatus.PURGED
+        self._whole = is_open if history is None else history and not is_gone
         self._documents: dict[str, bytes] = {}
         self._records: list[dict[str, Any]] = []
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from holdfast.engine.outbox import Outgoing
     from holdfast.engine.run import Run
 
-__all__ = ["ActivityDone", "ActivityFailed", "ChildClosed", "Delivered", "Heartbeat", "NotBegun"]
+__all__ = ["ActivityDone", "ActivityFailed", "ChildClosed", "CutOff", "Delivered", "Heartbeat", "NotBegun"]
 
 _ACTIVITY_COMPLETED = EventType.ACTIVITY_COMPLETED  # looking a member up is slow, and this one is needed at each step
 
@@ -98,6 +98,21 @@ class NotBegun(Item):
     def take_back(self, run: Run) -> None:
         """Let the attempt count as running again."""
         run.world.in_flight.add((self.run_id, self.command_id))
+
+
+@dataclass(slots=True, kw_only=True)
+class CutOff(Item):
+    """An attempt is on, and the process ends before it."""
+
+    run_id: str
+    command_id: str
+
+    def apply(self, run: Run, now: int) -> object:  # noqa: ARG002 - it takes no time
+        """Note that it had begun: what else is stored as due had not."""
+        pending = run.pending.get(self.command_id)
+        if pending is not None and run.head.run_id == self.run_id and not pending.is_plain:
+            pending.due, run.changed = 0, True
+        return None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -339,7 +339,7 @@ class Run:
         """Know a message again if it comes twice."""
         if self.seen is NOTHING_SEEN:
             self.seen = Seen()
-        self.seen.add(message_id, now, self.head.run_id, self.journal.events)
+        self.seen.add(message_id, now, self.head.run_id)
 
     def send(self, kind: OutgoingKind, target: str, command_id: str) -> None:
         """Put an effect on another run into the outbox."""

@@ -288,6 +288,7 @@ class Runtime:
         self.closed_by = error
         self.outcomes.dismiss(error)
         self.replies.dismiss(error)
+        self.sweeper.swept.dismiss(error)
         for watcher in (watcher for several in self.watchers.values() for watcher in several):
             watcher.set()
 

@@ -29,13 +29,14 @@ class Seen:
         writes: Sealed lists that are to be stored or deleted.
     """
 
-    __slots__ = ("_recent", "_sealed", "_sealed_ids", "in_use", "writes")
+    __slots__ = ("_recent", "_sealed", "_sealed_ids", "_seals", "in_use", "writes")
 
     def __init__(self) -> None:
         """Begin with nothing seen."""
         self._recent: dict[str, int] = {}
         self._sealed: list[tuple[str, int]] = []
         self._sealed_ids: dict[str, set[str]] = {}
+        self._seals = 0
         self.in_use = False
         self.writes: list[Write] = []
 
@@ -43,19 +44,19 @@ class Seen:
         """Whether an id is in the window."""
         return message_id in self._recent or any(message_id in ids for ids in self._sealed_ids.values())
 
-    def add(self, message_id: str, at: int, run_id: str, number: int) -> None:
+    def add(self, message_id: str, at: int, run_id: str) -> None:
         """Remember an id.
 
         Args:
             message_id: The id.
             at: When it came, in milliseconds since 1970.
             run_id: The run that is told, under whose name a list would be sealed.
-            number: A number that no other list of that run has.
         """
         self.in_use = True
         self._recent[message_id] = at
         if len(self._recent) > _RECENT:
-            self._seal(seen_key(run_id, number))
+            self._seal(seen_key(run_id, self._seals))
+            self._seals += 1
         self._forget(at)
 
     def _seal(self, key: str) -> None:
@@ -83,7 +84,7 @@ class Seen:
 
     def to_json(self) -> dict[str, Any]:
         """Give what stands in the head."""
-        return {"recent": self._recent, "sealed": self._sealed}
+        return {"recent": self._recent, "sealed": self._sealed, "seals": self._seals}
 
     @staticmethod
     def sealed_keys(stored: dict[str, Any] | None) -> list[str]:
@@ -104,6 +105,7 @@ class Seen:
         seen.in_use = True
         seen._recent = dict(stored["recent"])
         seen._sealed = [(key, at) for key, at in stored["sealed"]]
+        seen._seals = stored["seals"]
         seen._sealed_ids = {key: set(lists[key]["ids"]) for key, _ in seen._sealed}
         return seen
 

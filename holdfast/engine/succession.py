@@ -41,13 +41,17 @@ def branch(run: Run, head: Head, history: Sequence[Event], note: Event) -> None:
         head: The head of the new run.
         history: What it shares.
         note: The event that says so.
+
+    Raises:
+        NondeterminismError: The code does not fit what it shares; the run is as it was.
     """
+    instance = replayed(run.world, head, history)
     archive(run, note.at)
     run.head, run.journal = head, Journal(head.run_id, keep=run.world.verify)
     run.forget()
     for event in history:
         run.record(event)
-    run.take_in(replayed(run.world, head, history))
+    run.take_in(instance)
     run.record(note)
 
 

@@ -9,6 +9,7 @@ from holdfast.core.errors import CorruptDocumentError
 from holdfast.engine.documents import blob_key, page_key, past_key, run_key, unseal
 from holdfast.engine.seen import Seen
 from holdfast.engine.starting import Swept
+from holdfast.engine.waiters import Waiters
 from holdfast.ports import ANY, Write
 
 if TYPE_CHECKING:
@@ -22,13 +23,16 @@ __all__ = ["Sweeper"]
 
 
 class _Post(Protocol):
-    def submit(self, workflow_id: str, item: Item) -> None: ...
+    async def ask(self, workflow_id: str, item: Item) -> object: ...
 
 
 class Sweeper:
     """Follows the chain of past runs from a tombstone and deletes all of it, oldest documents last.
 
     If the process ends on the way, the tombstone still names what is left, and the next process goes on.
+
+    Attributes:
+        swept: Who waits until all of a workflow id is deleted.
     """
 
     def __init__(self, reader: Reader, committer: Committer, post: _Post, log: logging.Logger) -> None:
@@ -37,11 +41,12 @@ class Sweeper:
         self._committer = committer
         self._post = post
         self._log = log
+        self.swept: Waiters[str, None] = Waiters()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def busy(self) -> bool:
-        """Whether documents are being looked up."""
+        """Whether a sweep is on its way."""
         return bool(self._tasks)
 
     def sweep(self, workflow_id: str) -> None:
@@ -54,13 +59,20 @@ class Sweeper:
         try:
             keys = await self._named_by(run_key(workflow_id))
         except CorruptDocumentError:
+            self.swept.resolve(workflow_id, None)
             self._log.exception("what workflow %r had stored cannot be found any more", workflow_id)
             return
         deletions = [Write(key, None, ANY) for key in keys]
         if deletions:
-            self._committer.add_chore(deletions, lambda: self._post.submit(workflow_id, Swept()))
-        else:
-            self._post.submit(workflow_id, Swept())
+            deleted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            self._committer.add_chore(
+                deletions, lambda: deleted.set_result(True), lambda _error: deleted.set_result(False)
+            )
+            if not await deleted:
+                self.swept.resolve(workflow_id, None)
+                return
+        await self._post.ask(workflow_id, Swept())
+        self.swept.resolve(workflow_id, None)
 
     async def _named_by(self, key: str) -> list[str]:
         """List all documents that a head and those before it name, so that each is deleted before what names it."""

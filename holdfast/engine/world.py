@@ -29,6 +29,7 @@ class World:
         hooked: Somebody wants to hear of what happens, so it is worth telling.
         in_flight: The attempts that are running or queued in this process: (run id, command id).
         opened_at: When the engine was opened, in milliseconds since 1970.
+        follows_clean_end: The process before this one has noted which attempts were on when it ended.
         token: Names this opening of the engine, and no other.
     """
 
@@ -40,6 +41,7 @@ class World:
     hooked: bool = False
     in_flight: set[tuple[str, str]] = field(default_factory=set)
     opened_at: int = 0
+    follows_clean_end: bool = False
     token: str = ""
     _writes: int = 0
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from holdfast.core.errors import UnsupportedOperationError, WorkflowFailedError
+from holdfast.engine.hooks import raised_by
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -103,14 +103,9 @@ class _Hooked(_Layer):
 
 
 async def _call(hook: Hook | None, workflow_id: str, payload: Any) -> None:  # noqa: ANN401 - any payload
-    if hook is None:
-        return
-    try:
-        answer = hook(workflow_id, payload)
-        if inspect.isawaitable(answer):
-            await answer
-    except Exception:  # noqa: BLE001 - a hook is anybody's code, and breaks nothing
-        _log.exception("a hook raised for workflow %r", workflow_id)
+    error = await raised_by(hook, workflow_id, payload) if hook is not None else None
+    if error is not None:
+        _log.error("a hook raised for workflow %r", workflow_id, exc_info=error)
 
 
 class Tracer(Protocol):

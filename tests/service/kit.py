@@ -151,6 +151,10 @@ class Process:
             self._process = subprocess.Popen(program, cwd=folder, env=environment, stdout=out, stderr=err)
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def out(self) -> str:
         return self._out.read_text(encoding="utf-8", errors="replace")
 

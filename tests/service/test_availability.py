@@ -144,6 +144,29 @@ def test_workflow_code_that_does_not_yield_makes_calls_end_in_time() -> None:
             holder.join()
 
 
+def test_a_damaged_run_is_shown_as_such_and_no_other_is_touched() -> None:
+    store = MemoryStore()
+    with application(store) as app:
+        for id in ("well-1", "damaged-1"):
+            start(app.test_client(), "order", id, {"sku": "A1"})
+    value, version = store._documents["run:damaged-1"]  # noqa: SLF001 - what a bad disk would do
+    store._documents["run:damaged-1"] = (value.replace(b"A1", b"B2"), version)  # noqa: SLF001
+
+    with application(store) as app:
+        client = app.test_client()
+        run = client.get("/v1/runs/damaged-1").get_json()
+        assert run["status"] == "corrupt"
+        assert run["error"]["type"] == "CorruptDocumentError"
+        for path in ("history", "events"):
+            problem(client.get(f"/v1/runs/damaged-1/{path}"), 500, "corrupt")
+        problem(client.get("/v1/runs/damaged-1/queries/quantity"), 422, "query_failed")
+        problem(client.post("/v1/runs/damaged-1/signals/approval"), 500, "corrupt")
+        assert [each["id"] for each in client.get("/v1/runs?status=corrupt").get_json()["items"]] == ["damaged-1"]
+        assert client.post("/v1/runs/well-1/signals/approval").status_code == 202
+        assert client.get("/readyz").status_code == 200
+        assert client.delete("/v1/runs/damaged-1").status_code == 204
+
+
 @pytest.mark.parametrize("store", ["", "redis://x", "sqlite:", "sqlite:///", "memory", "runs.db"])
 def test_a_store_of_no_known_kind_is_a_start_up_error(store: str) -> None:
     service = Service(Settings(store=store), build_engine)

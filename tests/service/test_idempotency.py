@@ -73,7 +73,7 @@ def test_an_update_asked_again_is_applied_once(client: FlaskClient) -> None:
     assert [event["type"] for event in events].count("update_accepted") == 1
 
 
-@pytest.mark.parametrize("key", ["", "x" * 257, "a\tb"])
+@pytest.mark.parametrize("key", ["", "x" * 257, "a\tb", "a b", "ä"])
 @pytest.mark.parametrize(
     "path", ["/v1/workflows/quick/runs", "/v1/runs/order-1/signals/note", "/v1/runs/order-1/updates/quantity"]
 )

@@ -14,7 +14,7 @@ from tests.service.kit import ended, start
 
 
 @pytest.fixture
-def configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def configured(client: FlaskClient) -> Iterator[None]:  # the application ends later, and logs that
     """Leave logging as it was."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
@@ -37,21 +37,24 @@ def test_a_line_of_the_log_is_a_json_object_whatever_is_in_it(
     logs.configure(Settings(store="memory:", log_format="json"))
 
     client.get(f"/v1/runs/{EVIL}", headers={"X-Request-ID": "mine"})
-    logging.getLogger("anybody").warning("said %s", EVIL, extra={"run_id": EVIL, "attempt": 3})
+    more = {"run_id": EVIL, "attempt": 3, "event": "timer_fired", "level": "odd"}
+    logging.getLogger("anybody").warning("said %s", EVIL, extra=more)
     try:
         1 / 0  # noqa: B018 - to have a traceback
     except ZeroDivisionError:
         logging.getLogger("anybody").exception("failed")
 
     lines = capsys.readouterr().out.splitlines()
-    request, said, failed = [json.loads(line) for line in lines if "anybody" in line or "request" in line]
+    request, said, failed = [json.loads(line) for line in lines if "anybody" in line or "holdfast.http" in line]
     assert all(line.isascii() and line.isprintable() for line in lines)
-    assert request["message"] == "request"
+    assert request["message"].startswith("GET /v1/runs/a")
+    assert request["message"].endswith(" 400")
     assert request["method"] == "GET"
     assert request["status"] == 400
     assert request["request_id"] == "mine"
     assert request["level"] == "info"
-    assert (said["run_id"], said["attempt"]) == (EVIL, 3)
+    assert said["message"] == f"said {EVIL}"
+    assert (said["run_id"], said["attempt"], said["event"], said["level"]) == (EVIL, 3, "timer_fired", "warning")
     assert "ZeroDivisionError" in failed["exception"]
 
 

@@ -22,7 +22,7 @@ from tests.unit.engine.stores import Store, content
 def calling(activity: Code, **options: Anything) -> Code:
     """Make a workflow that calls an activity, and gives what became of it."""
 
-    async def run(ctx: WorkflowContext, value: Any = None) -> Any:
+    async def run(ctx: WorkflowContext, value: Anything = None) -> Anything:
         try:
             return await ctx.execute_activity(activity, value, **options)
         except ActivityError as error:
@@ -52,7 +52,7 @@ class Failing:
         return context.attempt
 
 
-async def outcome(activity: Code, **options: Anything) -> Any:
+async def outcome(activity: Code, **options: Anything) -> Anything:
     run = calling(activity, **options)
     async with engine_on(workflows=[run], activities=[activity], dev_replay=True) as engine:
         return await engine.execute(run, id="a")
@@ -257,7 +257,7 @@ async def test_an_input_or_result_that_does_not_fit_is_not_retried() -> None:
         calls.append(value)
         return value
 
-    async def odd() -> Any:
+    async def odd() -> Anything:
         calls.append(0)
         return object()
 
@@ -398,7 +398,7 @@ async def test_a_heartbeat_outlives_the_process() -> None:
     store = MemoryStore()
     seen: list[Any] = []
 
-    async def act(context: ActivityContext) -> Any:
+    async def act(context: ActivityContext) -> Anything:
         seen.append(context.last_heartbeat)
         if len(seen) == 1:
             context.heartbeat({"row": 7})
@@ -448,7 +448,7 @@ async def test_an_unregistered_activity_waits_visibly_until_a_process_knows_it()
     async def known() -> str:
         return "known now"
 
-    async def run(ctx: WorkflowContext) -> Any:
+    async def run(ctx: WorkflowContext) -> Anything:
         return await ctx.execute_activity("known")
 
     async with engine_on(store, workflows=[run], activities=[]) as engine:

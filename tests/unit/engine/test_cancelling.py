@@ -17,6 +17,7 @@ from holdfast import (
     WorkflowTimedOutError,
 )
 from holdfast.stores import MemoryStore
+from tests.play import Anything
 from tests.unit.engine.kit import died, engine_on, eventually, nap, on_skipping_loop, parked, steps, types_of
 
 NOTES: list[Any] = []
@@ -240,7 +241,7 @@ async def test_a_time_out_that_passed_while_nobody_was_there_is_delivered_at_the
 
 @pytest.mark.parametrize("bad", [-1, float("nan"), "soon"])
 @on_skipping_loop
-async def test_a_time_out_that_is_none_is_refused(bad: Any) -> None:
+async def test_a_time_out_that_is_none_is_refused(bad: Anything) -> None:
     async with engine_on() as engine:
         with pytest.raises((ValueError, TypeError), match="timeout must be"):
             await engine.start(nap, timeout=bad)

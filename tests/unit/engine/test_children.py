@@ -8,9 +8,9 @@ import pytest
 
 from holdfast import ChildWorkflowError, RunStatus, WorkflowCanceledError, WorkflowContext, WorkflowNotFoundError
 from holdfast.stores import MemoryStore
-from tests.play import Code
-from tests.unit.engine.kit import collect, died, engine_on, nap, on_skipping_loop, parked, steps, types_of
-from tests.unit.engine.stores import Unsure, content
+from tests.play import Anything, Code
+from tests.unit.engine.kit import collect, died, engine_on, eventually, nap, on_skipping_loop, parked, steps, types_of
+from tests.unit.engine.stores import Unsure, content, documents
 
 
 async def fails(ctx: WorkflowContext) -> None:
@@ -30,12 +30,14 @@ async def chain(ctx: WorkflowContext, number: int = 3) -> str:
     await ctx.sleep(1)
     if number == 0:
         return "the last of the chain"
-    ctx.continue_as_new(number - 1)
+    return ctx.continue_as_new(number - 1)
 
 
-async def parent(ctx: WorkflowContext, options: dict[str, Any]) -> Any:
+async def parent(ctx: WorkflowContext, options: dict[str, Any]) -> Anything:
     """Start one child and wait for it, or for a signal, as told."""
-    handle = ctx.start_child(options["child"], options.get("input"), id="child", parent_close=options.get("policy", "cancel"))
+    handle = ctx.start_child(
+        options["child"], options.get("input"), id="child", parent_close=options.get("policy", "cancel")
+    )
     if options.get("wait", True):
         try:
             return await handle.result()
@@ -93,7 +95,7 @@ async def test_what_becomes_of_a_child_when_its_parent_ends_is_its_policy(policy
         await asyncio.sleep(60)
 
         assert await engine.query("child", "status") == status
-        assert content(engine._parts.store, "run:parent").get("outbox") in (None, [])  # type: ignore[arg-type]  # noqa: SLF001
+        assert not documents(engine._parts.store, "run:parent")["run:parent"].count(b"outbox")  # type: ignore[arg-type]  # noqa: SLF001
 
 
 @on_skipping_loop
@@ -142,6 +144,30 @@ async def test_hundreds_of_children_that_end_after_their_parents_continue_as_new
         await handle.signal("end")
 
         assert await handle.result() == "ended"
+
+
+@pytest.mark.xfail(strict=True, reason="bug 26: sealed lists get the same key")
+@on_skipping_loop
+async def test_every_id_that_a_run_was_told_is_stored_also_where_no_event_was_recorded() -> None:
+    async def replaced(ctx: WorkflowContext, number: int = 0) -> None:
+        if number == 0:
+            for index in range(600):
+                ctx.start_child(parked, id=f"c{index}", parent_close="abandon")
+            await ctx.sleep(1)
+            ctx.continue_as_new(1)
+        await ctx.receive_signal("end")
+
+    store = MemoryStore()
+    async with engine_on(store, workflows=[replaced, parked]) as engine:
+        await engine.start(replaced, id="a")
+        await asyncio.sleep(30)
+        await asyncio.gather(*(engine.signal(f"c{index}", "end") for index in range(600)))
+        await engine.settled()
+
+    head: Any = content(store, "run:a")
+    sealed: list[Any] = [content(store, key)["ids"] for key, _ in head["seen"]["sealed"]]
+    told = [*head["seen"]["recent"], *itertools.chain.from_iterable(sealed)]
+    assert len(set(told)) == len(told) == 600
 
 
 @on_skipping_loop
@@ -235,7 +261,7 @@ async def test_a_signal_between_runs_arrives_once_and_its_sender_may_know() -> N
 
 @on_skipping_loop
 async def test_a_run_may_signal_itself() -> None:
-    async def talks(ctx: WorkflowContext) -> Any:
+    async def talks(ctx: WorkflowContext) -> Anything:
         ctx.signal(ctx.workflow_id, "echo", 5)
         return await ctx.receive_signal("echo")
 
@@ -278,8 +304,7 @@ async def test_each_effect_on_another_run_happens_once_wherever_the_process_dies
         before = len(cutting.batches)
         await first.start(family, id="a")
         cutting.plan = itertools.chain(["ok"] * cut, itertools.repeat("lost"))
-        while len(cutting.batches) < before + cut and not first.is_settled:
-            await asyncio.sleep(0.001)
+        await eventually(lambda: len(cutting.batches) >= before + cut or first.is_settled)  # noqa: B023 - used at once
         await died(first)
 
         async with engine_on(store, workflows=[family, steps, collect]) as second:

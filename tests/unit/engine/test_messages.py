@@ -24,15 +24,15 @@ async def ledger(ctx: WorkflowContext, rounds: int = 1) -> list[Any]:
     """Keep a book by signals and updates, and begin anew after each signal `turn`."""
     book: list[Any] = []
 
-    def write(entry: Any) -> int:
+    def write(entry: Anything) -> int:
         book.append(entry)
         return len(book)
 
-    async def slow(entry: Any) -> int:
+    async def slow(entry: Anything) -> int:
         await ctx.receive_signal("go on")
         return write(entry)
 
-    def positive(entry: Any) -> None:
+    def positive(entry: Anything) -> None:
         if isinstance(entry, int) and entry < 0:
             raise ValueError("an entry is positive")
 
@@ -300,7 +300,7 @@ async def test_an_update_is_validated_carried_out_and_answered() -> None:
     async with engine_on(workflows=[ledger], dev_replay=True) as engine:
         handle = await engine.start(ledger)
         assert await handle.update("write", "a") == 1
-        with pytest.raises(UpdateRejectedError, match="^an entry is positive$"):
+        with pytest.raises(UpdateRejectedError, match=r"^an entry is positive$"):
             await handle.update("write", -5)
         assert await handle.update("write", "b") == 2
         with pytest.raises(UpdateRejectedError, match="unknown update 'x'; known: slow, write"):
@@ -333,18 +333,8 @@ async def test_an_update_may_wait_and_others_go_past_it() -> None:
         assert await slow == 2
 
 
-BUG_20 = pytest.mark.xfail(strict=True, reason="bug 20: the reply is not looked up")
-
-
 @pytest.mark.parametrize(
-    "when",
-    [
-        "while open",
-        "after eviction",
-        "after a restart",
-        pytest.param("after the end", marks=BUG_20),
-        pytest.param("at the end, restarted", marks=BUG_20),
-    ],
+    "when", ["while open", "after eviction", "after a restart", "after the end", "at the end, restarted"]
 )
 @on_skipping_loop
 async def test_an_update_with_an_id_is_applied_once_and_answered_the_same(when: str) -> None:
@@ -419,7 +409,7 @@ async def test_an_open_update_is_carried_out_once_in_each_run_however_fast_they_
     async def chain(ctx: WorkflowContext, number: int = 0) -> list[Any]:
         book: list[Any] = []
 
-        async def slow(entry: Any) -> int:
+        async def slow(entry: Anything) -> int:
             await ctx.receive_signal("go on")
             book.append(entry)
             return len(book)
@@ -430,7 +420,7 @@ async def test_an_open_update_is_carried_out_once_in_each_run_however_fast_they_
             await ctx.receive_signal("arm")
         if await ctx.receive_signal("turn") == "end":
             return book
-        ctx.continue_as_new(number + 1)
+        return ctx.continue_as_new(number + 1)
 
     async with engine_on(workflows=[chain]) as engine:
         handle = await engine.start(chain)

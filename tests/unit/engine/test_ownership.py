@@ -295,7 +295,7 @@ async def test_with_no_guard_at_all_a_record_that_is_there_is_stepped_over() -> 
     store = Guarded("none")
     async with engine_on(store) as engine:
         seq = max(int(key.split(":")[2]) for key in documents(store, "commit:0:"))
-        store.inner._documents[f"commit:0:{seq + 1}"] = documents(store)[f"commit:0:{seq}"], "1"  # type: ignore[index]  # noqa: SLF001
+        store.inner._documents[f"commit:0:{seq + 1}"] = documents(store)[f"commit:0:{seq}"], "1"  # noqa: SLF001
 
         assert await engine.execute(steps, 1) == [0]
 

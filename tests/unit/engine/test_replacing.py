@@ -16,10 +16,10 @@ async def batches(ctx: WorkflowContext, state: dict[str, Any]) -> list[int]:
     """Take signals, a number at a time, and begin anew after each batch."""
     seen, size, total = list(state["seen"]), state["size"], state["total"]
     for _ in range(size):
-        seen.append(await ctx.receive_signal("n"))  # noqa: PERF401 - one at a time
+        seen.append(await ctx.receive_signal("n"))
         if len(seen) == total:
             return seen
-    ctx.continue_as_new({"seen": seen, "size": size, "total": total})
+    return ctx.continue_as_new({"seen": seen, "size": size, "total": total})
 
 
 def state(total: int, size: int = 20) -> dict[str, Any]:
@@ -59,7 +59,7 @@ async def test_signals_that_wait_behind_a_continue_as_new_are_all_carried_over(a
         seen.append(await ctx.receive_signal("turn"))
         if len(seen) == ahead:
             return seen
-        ctx.continue_as_new(seen)
+        return ctx.continue_as_new(seen)
 
     async with engine_on(workflows=[chain]) as engine:
         handle = await engine.start(chain, [])
@@ -127,7 +127,7 @@ async def carries(ctx: WorkflowContext, number: int = 0) -> int:
     await ctx.receive_signal("turn")
     if number == 2:
         return number
-    ctx.continue_as_new(number + 1)
+    return ctx.continue_as_new(number + 1)
 
 
 @on_skipping_loop
@@ -189,7 +189,7 @@ async def test_an_activity_that_was_asked_for_in_the_last_breath_is_not_run() ->
         task = asyncio.create_task(ctx.execute_activity(act, 1))
         await asyncio.sleep(0)
         assert not task.done()
-        ctx.continue_as_new(5)
+        return ctx.continue_as_new(5)
 
     async with engine_on(workflows=[run], activities=[act]) as engine:
         assert await engine.execute(run) == 5
@@ -223,7 +223,7 @@ async def test_a_chain_of_many_runs_costs_the_index_one_entry() -> None:
         await ctx.sleep(1)
         if number == 0:
             return 0
-        ctx.continue_as_new(number - 1)
+        return ctx.continue_as_new(number - 1)
 
     async with engine_on(workflows=[again, parked]) as engine:
         await engine.start(parked, id="other")
@@ -257,12 +257,12 @@ async def test_a_run_that_keeps_continuing_without_waiting_lets_others_have_thei
     async def spin(ctx: WorkflowContext, number: int) -> int:
         if number == 0:
             return 0
-        ctx.continue_as_new(number - 1)
+        return ctx.continue_as_new(number - 1)
 
     async with engine_on(workflows=[spin, nap]) as engine:
         spinning = await engine.start(spin, 500, id="a")
         assert await engine.execute(nap, 0.001) == "rested"
-        assert not (await spinning.status()) is RunStatus.COMPLETED
+        assert (await spinning.status()) is not RunStatus.COMPLETED
         assert await spinning.result() == 0
 
 
