@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
@@ -93,5 +93,12 @@ def event_words(event: Mapping[str, Any]) -> list[str]:
     value = event["value"]
     carries = "" if value is None else short(value, _WIDTH)
     if not carries and event["details"]:
-        carries = " ".join(f"{name}={short(each)}" for name, each in event["details"].items())
+        carries = ", ".join(f"{name} {_detail(name, each)}" for name, each in event["details"].items())
     return [str(event["seq"]), clock(event["at"]), event["type"], visible(event["name"]), carries]
+
+
+def _detail(name: str, value: object) -> str:
+    """Write a detail of an event; `due` is in milliseconds since 1970."""
+    if name == "due" and isinstance(value, int):
+        return clock(datetime.fromtimestamp(value / 1000, UTC).isoformat())
+    return short(value)

@@ -126,8 +126,7 @@ class Engine(RunCalls):
 
     async def settled(self) -> None:
         """Wait until that is so."""
-        while not self._parts.runtime.idle:  # noqa: ASYNC110 - many parts come to rest, in turns of the loop
-            await asyncio.sleep(0)
+        await self._parts.runtime.settled()
 
     # Starting runs.
 

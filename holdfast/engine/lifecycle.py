@@ -237,7 +237,7 @@ class Parts:
         await self.runtime.attempts.stop(drain)
         try:
             async with asyncio.timeout(drain + _LAST_WRITES_SECONDS):
-                await self._settle()
+                await self.runtime.settled()
                 await self._leave()
         except TimeoutError:
             self.log.warning("the store does not answer: the engine closes without its last writes")
@@ -261,10 +261,6 @@ class Parts:
             await self.committer.drained()
             self.committer.add_chore([self._partition.release()])
             await self.committer.drained()
-
-    async def _settle(self) -> None:
-        while not self.runtime.idle and self.runtime.closed_by is None:  # noqa: ASYNC110 - many parts come to rest
-            await asyncio.sleep(0)
 
     # Looking.
 

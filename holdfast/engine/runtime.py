@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 __all__ = ["Runtime"]
 
 _TURNS_PER_TICK: Final = 500
+# How a wait for rest looks again: at once some turns, then by the millisecond, so that long work does not burn the CPU.
+_QUICK_TURNS: Final = 100
+_SETTLE_SECONDS: Final = 0.001
 
 # Looking a member of an enumeration up is slow, and these are needed at each step.
 _IDLE, _DIRTY, _BUSY, _RUNNING = Slot.IDLE, Slot.DIRTY, Slot.BUSY, RunStatus.RUNNING
@@ -136,6 +139,13 @@ class Runtime:
             or self.sweeper.busy
             or not self.committer.idle
         )
+
+    async def settled(self) -> None:
+        """Wait until that is so, or the runtime is closed; most come to rest within a few turns of the loop."""
+        turns = 0
+        while not self.idle and self.closed_by is None:
+            turns += 1
+            await asyncio.sleep(0 if turns < _QUICK_TURNS else _SETTLE_SECONDS)
 
     # Turns.
 

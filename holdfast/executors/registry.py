@@ -17,8 +17,8 @@ __all__ = ["Executor", "Factory", "names", "new", "register"]
 class Executor(Protocol):
     """What can start runs and talk to them."""
 
-    async def start(self, workflow: Any, input: object = None, **options: Any) -> WorkflowHandle:  # noqa: ANN401
-        """Start a run."""
+    async def start(self, workflow: Any, input: object = None, *args: Any, **options: Any) -> WorkflowHandle:  # noqa: ANN401
+        """Start a run, with whatever options this executor has (all of them by name)."""
         ...
 
     async def signal(self, workflow_id: str, name: str, payload: object = None, *, id: str | None = None) -> None:

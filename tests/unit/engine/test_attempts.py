@@ -366,7 +366,6 @@ async def test_a_wait_before_the_next_attempt_goes_on_after_a_restart(*, clean: 
     assert failing.at[1] - failing.at[0] == pytest.approx(100, abs=1)
 
 
-@pytest.mark.xfail(strict=True, reason="bug 25: it counts as interrupted")
 @on_skipping_loop
 async def test_restarts_during_the_wait_for_an_attempt_cost_no_attempts() -> None:
     """Nothing was lost with the process: nothing was running."""

@@ -146,7 +146,6 @@ async def test_hundreds_of_children_that_end_after_their_parents_continue_as_new
         assert await handle.result() == "ended"
 
 
-@pytest.mark.xfail(strict=True, reason="bug 26: sealed lists get the same key")
 @on_skipping_loop
 async def test_every_id_that_a_run_was_told_is_stored_also_where_no_event_was_recorded() -> None:
     async def replaced(ctx: WorkflowContext, number: int = 0) -> None:

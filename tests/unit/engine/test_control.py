@@ -257,7 +257,6 @@ async def test_a_rerun_goes_without_the_old_runs_children_and_sends_nothing_twic
         assert (await types_of(engine, "first")).count("workflow_started") == 1
 
 
-@pytest.mark.xfail(strict=True, reason="bug 28: the run has become the new one")
 @on_skipping_loop
 async def test_a_rerun_that_does_not_fit_the_code_is_refused_and_the_old_run_stays() -> None:
     async def changed(ctx: WorkflowContext, count: int = 1) -> None:
@@ -296,7 +295,6 @@ async def test_a_purge_deletes_all_that_a_run_had_stored_and_leaves_a_tombstone(
         assert "input" not in content(store, "run:a") or content(store, "run:a")["input"] is None
 
 
-@pytest.mark.xfail(strict=True, reason="bug 27: its history is taken for damaged")
 @on_skipping_loop
 async def test_a_purged_run_is_gone_for_every_call() -> None:
     async with engine_on() as engine:

@@ -367,4 +367,4 @@ def test_executors_are_registered_and_made_by_name(monkeypatch: pytest.MonkeyPat
 
 def as_executor(engine: Engine) -> Executor:
     """Say to the type checker that an engine is an executor."""
-    return engine  # type: ignore[return-value]  # bug 31: its `start` names its options
+    return engine

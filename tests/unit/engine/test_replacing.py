@@ -8,7 +8,7 @@ import pytest
 
 from holdfast import RunStatus, WorkflowContext, WorkflowFinishedError, WorkflowTimedOutError
 from holdfast.stores import MemoryStore
-from tests.unit.engine.kit import collect, engine_on, nap, on_skipping_loop, parked, types_of
+from tests.unit.engine.kit import collect, engine_on, on_skipping_loop, parked, steps, types_of
 from tests.unit.engine.stores import Store, Unsure, content, documents
 
 
@@ -259,9 +259,9 @@ async def test_a_run_that_keeps_continuing_without_waiting_lets_others_have_thei
             return 0
         return ctx.continue_as_new(number - 1)
 
-    async with engine_on(workflows=[spin, nap]) as engine:
+    async with engine_on(workflows=[spin, steps]) as engine:
         spinning = await engine.start(spin, 500, id="a")
-        assert await engine.execute(nap, 0.001) == "rested"
+        await engine.execute(steps, 3)
         assert (await spinning.status()) is not RunStatus.COMPLETED
         assert await spinning.result() == 0
 
