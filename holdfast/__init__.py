@@ -35,10 +35,10 @@ from holdfast.core.history import EventType, RunStatus
 from holdfast.core.retry import RetryPolicy
 from holdfast.engine.engine import Engine
 from holdfast.engine.handle import WorkflowHandle
-from holdfast.engine.hooks import Hooks, compose_hooks
 from holdfast.engine.lifecycle import EngineOptions, EngineStats
 from holdfast.engine.thread import BlockingHandle, EngineThread
 from holdfast.engine.views import HistoryEvent, RunDescription, RunPage, RunSummary
+from holdfast.engine.work.hooks import Hooks, compose_hooks
 
 __all__ = [  # noqa: RUF022 - grouped by who needs them, not by letter
     # what workflow and activity functions are written with

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from app.api.models import StartBody
     from app.service import Service
     from holdfast import Engine
-    from holdfast.engine.starting import OnConflict
+    from holdfast.engine.runs.starting import OnConflict
 
 __all__ = ["Started", "start", "wait_for"]
 

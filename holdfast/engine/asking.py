@@ -22,9 +22,9 @@ from holdfast.core.errors import (
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import RunStatus
 from holdfast.core.ids import check_id, check_text, short_hash
-from holdfast.engine.head import Head, Request
-from holdfast.engine.replaying import replayed
-from holdfast.engine.starting import OnConflict, Start
+from holdfast.engine.records.head import Head, Request
+from holdfast.engine.runs.replaying import replayed
+from holdfast.engine.runs.starting import OnConflict, Start
 from holdfast.engine.views import waiting_for
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
     from holdfast.core.definitions import WorkflowFunction
     from holdfast.core.host import Host
-    from holdfast.engine.effects import Ended
-    from holdfast.engine.index import IndexEntry
-    from holdfast.engine.reader import StoredRun
-    from holdfast.engine.run import Run
-    from holdfast.engine.world import World
+    from holdfast.engine.commits.index import IndexEntry
+    from holdfast.engine.commits.reader import StoredRun
+    from holdfast.engine.runs.effects import Ended
+    from holdfast.engine.runs.run import Run
+    from holdfast.engine.runs.world import World
 
 __all__ = ["Filter", "failed_run", "finished_query", "make_start", "run_query"]
 

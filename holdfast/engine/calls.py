@@ -10,17 +10,17 @@ from holdfast.core.failure import FailureInfo
 from holdfast.core.history import EventType
 from holdfast.core.ids import check_id, check_text
 from holdfast.engine.asking import finished_query, run_query
-from holdfast.engine.control import Cancel, Pause, Resume, Terminate
 from holdfast.engine.handle import WorkflowHandle
-from holdfast.engine.items import APPLIED_BEFORE, Look, Signal, Update
-from holdfast.engine.starting import Purge, Rerun, Started, cut_history
+from holdfast.engine.runs.control import Cancel, Pause, Resume, Terminate
+from holdfast.engine.runs.items import APPLIED_BEFORE, Look, Signal, Update
+from holdfast.engine.runs.starting import Purge, Rerun, Started, cut_history
 
 if TYPE_CHECKING:
     from holdfast.core.codec import Decoder
     from holdfast.core.history import Event
+    from holdfast.engine.commits.reader import StoredRun
     from holdfast.engine.engine import Engine
     from holdfast.engine.lifecycle import Parts
-    from holdfast.engine.reader import StoredRun
 
 __all__ = ["RunCalls"]
 

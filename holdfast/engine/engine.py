@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from holdfast.core.codec import Decoder
     from holdfast.core.definitions import ActivityDefinition, ActivityFunction, WorkflowDefinition, WorkflowFunction
-    from holdfast.engine.hooks import Hooks
     from holdfast.engine.lifecycle import EngineStats
-    from holdfast.engine.starting import OnConflict, Started
+    from holdfast.engine.runs.starting import OnConflict, Started
+    from holdfast.engine.work.hooks import Hooks
     from holdfast.ports import StateStore
 
 __all__ = ["Engine"]

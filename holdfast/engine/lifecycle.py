@@ -14,21 +14,21 @@ from holdfast.core.durations import Duration, milliseconds
 from holdfast.core.errors import FencedError, StoreError
 from holdfast.core.host import Host
 from holdfast.core.registry import Registry
-from holdfast.engine.attempts import Attempts
-from holdfast.engine.checkpoint import CHECKPOINT_COMMITS, Checkpoints
 from holdfast.engine.clock import SystemClock
-from holdfast.engine.committer import Committer
-from holdfast.engine.courier import Courier
-from holdfast.engine.hooks import HookCaller, Hooks
-from holdfast.engine.index import Index
+from holdfast.engine.commits.checkpoint import CHECKPOINT_COMMITS, Checkpoints
+from holdfast.engine.commits.committer import Committer
+from holdfast.engine.commits.index import Index
+from holdfast.engine.commits.partition import RENEW_SECONDS, Partition
+from holdfast.engine.commits.reader import Reader
 from holdfast.engine.looking import Looking
-from holdfast.engine.partition import RENEW_SECONDS, Partition
-from holdfast.engine.reader import Reader
 from holdfast.engine.recovery import recover_runs
+from holdfast.engine.runs.world import MAX_PAYLOAD_BYTES, World
 from holdfast.engine.runtime import Runtime
-from holdfast.engine.sweeper import Sweeper
-from holdfast.engine.watchdog import Watchdog
-from holdfast.engine.world import MAX_PAYLOAD_BYTES, World
+from holdfast.engine.work.attempts import Attempts
+from holdfast.engine.work.courier import Courier
+from holdfast.engine.work.hooks import HookCaller, Hooks
+from holdfast.engine.work.sweeper import Sweeper
+from holdfast.engine.work.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections import Counter

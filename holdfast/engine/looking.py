@@ -9,10 +9,10 @@ from holdfast.core.codec import Decoder, decode_json
 from holdfast.core.errors import CorruptDocumentError, QueryError, WorkflowNotFoundError
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import EventType, RunStatus
-from holdfast.engine.documents import past_key, run_key
-from holdfast.engine.effects import Ended
-from holdfast.engine.head import Head
-from holdfast.engine.items import Look
+from holdfast.engine.records.documents import past_key, run_key
+from holdfast.engine.records.head import Head
+from holdfast.engine.runs.effects import Ended
+from holdfast.engine.runs.items import Look
 from holdfast.engine.views import HistoryEvent, RunDescription, describe_run, instant, waiting_for
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from holdfast.core.history import Event
     from holdfast.core.registry import Registry
-    from holdfast.engine.index import Index
-    from holdfast.engine.reader import Reader, StoredRun
-    from holdfast.engine.run import Run
+    from holdfast.engine.commits.index import Index
+    from holdfast.engine.commits.reader import Reader, StoredRun
+    from holdfast.engine.runs.run import Run
     from holdfast.engine.runtime import Runtime
 
 __all__ = ["Looking"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.codec import decode_json
-from holdfast.engine.effects import Abandon, Deliver, Dispatch, Ended, Replied, Sweep, Tell
+from holdfast.engine.runs.effects import Abandon, Deliver, Dispatch, Ended, Replied, Sweep, Tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from holdfast.engine.run import Run
+    from holdfast.engine.runs.run import Run
     from holdfast.engine.runtime import Runtime
 
 __all__ = ["PERFORM"]

@@ -6,13 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from holdfast.core.errors import CorruptDocumentError
-from holdfast.engine.documents import run_key
+from holdfast.engine.records.documents import run_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from holdfast.engine.index import Index
-    from holdfast.engine.reader import Reader
+    from holdfast.engine.commits.index import Index
+    from holdfast.engine.commits.reader import Reader
     from holdfast.engine.runtime import Runtime
 
 __all__ = ["recover_runs"]

@@ -14,30 +14,30 @@ from typing import TYPE_CHECKING, Any, Final
 from holdfast.core.errors import FencedError, HoldfastError, StoreError
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import RunStatus
-from holdfast.engine.alarm import Alarm
-from holdfast.engine.arrivals import Arrivals
-from holdfast.engine.change import Change, Slot
-from holdfast.engine.duties import next_wake
-from holdfast.engine.items import CatchUp, Item, Recover, WakeUp
 from holdfast.engine.perform import PERFORM
-from holdfast.engine.run import Run
-from holdfast.engine.waiters import Waiters
-from holdfast.engine.writing import collect
+from holdfast.engine.runs.change import Change, Slot
+from holdfast.engine.runs.duties import next_wake
+from holdfast.engine.runs.items import CatchUp, Item, Recover, WakeUp
+from holdfast.engine.runs.run import Run
+from holdfast.engine.runs.writing import collect
+from holdfast.engine.work.alarm import Alarm
+from holdfast.engine.work.arrivals import Arrivals
+from holdfast.engine.work.waiters import Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from holdfast.core.history import Event
-    from holdfast.engine.attempts import Attempts
-    from holdfast.engine.committer import Committer
-    from holdfast.engine.courier import Courier
-    from holdfast.engine.effects import Ended
-    from holdfast.engine.hooks import HookCaller
-    from holdfast.engine.index import Index, IndexEntry
-    from holdfast.engine.reader import Reader
-    from holdfast.engine.sweeper import Sweeper
-    from holdfast.engine.watchdog import Watchdog
-    from holdfast.engine.world import World
+    from holdfast.engine.commits.committer import Committer
+    from holdfast.engine.commits.index import Index, IndexEntry
+    from holdfast.engine.commits.reader import Reader
+    from holdfast.engine.runs.effects import Ended
+    from holdfast.engine.runs.world import World
+    from holdfast.engine.work.attempts import Attempts
+    from holdfast.engine.work.courier import Courier
+    from holdfast.engine.work.hooks import HookCaller
+    from holdfast.engine.work.sweeper import Sweeper
+    from holdfast.engine.work.watchdog import Watchdog
 
 __all__ = ["Runtime"]
 

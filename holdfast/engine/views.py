@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from holdfast.core.history import Event
-    from holdfast.engine.head import Head
-    from holdfast.engine.index import IndexEntry
-    from holdfast.engine.pending import PendingActivity
-    from holdfast.engine.run import Run
+    from holdfast.engine.commits.index import IndexEntry
+    from holdfast.engine.records.head import Head
+    from holdfast.engine.records.pending import PendingActivity
+    from holdfast.engine.runs.run import Run
 
 __all__ = ["HistoryEvent", "PendingView", "RunDescription", "RunPage", "RunSummary", "describe_run", "summary_of"]
 

@@ -9,13 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from holdfast.core.errors import UnsupportedOperationError, WorkflowFailedError
-from holdfast.engine.hooks import raised_by
+from holdfast.engine.work.hooks import raised_by
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from holdfast.engine.handle import WorkflowHandle
-    from holdfast.engine.hooks import Hook, Hooks
+    from holdfast.engine.work.hooks import Hook, Hooks
     from holdfast.executors.registry import Executor
 
 __all__ = ["Middleware", "apply_middleware", "with_hooks", "with_tracing"]

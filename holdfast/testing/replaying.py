@@ -17,8 +17,8 @@ from holdfast.core.host import Host, RunInfo
 from holdfast.core.instance import Instance
 from holdfast.core.registry import Registry
 from holdfast.core.replay import replay_history
+from holdfast.engine.runs.world import MAX_PAYLOAD_BYTES
 from holdfast.engine.views import HistoryEvent
-from holdfast.engine.world import MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

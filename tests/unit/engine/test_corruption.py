@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from holdfast import CorruptDocumentError, Engine, QueryError, RunStatus, StoreError, WorkflowContext
-from holdfast.engine.documents import seal_object, unseal
+from holdfast.engine.records.documents import seal_object, unseal
 from holdfast.stores import MemoryStore
 from tests.unit.engine.kit import collect, died, echo, engine_on, eventually, on_skipping_loop, parked, steps
 from tests.unit.engine.stores import documents, put

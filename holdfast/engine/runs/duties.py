@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import Event, EventType, RunStatus
 from holdfast.core.outcome import encode_failure
-from holdfast.engine.effects import Abandon, Deliver, Sweep
-from holdfast.engine.ending import end_run
+from holdfast.engine.runs.effects import Abandon, Deliver, Sweep
+from holdfast.engine.runs.ending import end_run
 
 if TYPE_CHECKING:
-    from holdfast.engine.pending import PendingActivity
-    from holdfast.engine.run import Run
+    from holdfast.engine.records.pending import PendingActivity
+    from holdfast.engine.runs.run import Run
 
 __all__ = ["CLEAN_UP_MS", "fail_activity", "next_wake", "recover", "terminate", "wake_up"]
 

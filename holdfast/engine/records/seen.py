@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from holdfast.engine.documents import seal_object, seen_key
+from holdfast.engine.records.documents import seal_object, seen_key
 from holdfast.ports import ABSENT, ANY, Write
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from holdfast.core.definitions import ActivityDefinition
     from holdfast.core.history import Event, RunStatus
-    from holdfast.engine.outbox import Outgoing
-    from holdfast.engine.pending import PendingActivity
+    from holdfast.engine.records.outbox import Outgoing
+    from holdfast.engine.records.pending import PendingActivity
 
 __all__ = ["Abandon", "Deliver", "Dispatch", "Effect", "Ended", "Replied", "Sweep", "Tell"]
 

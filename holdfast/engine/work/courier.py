@@ -15,18 +15,18 @@ from holdfast.core.errors import (
 )
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import EventType, RunStatus
-from holdfast.engine.control import Cancel, Terminate
-from holdfast.engine.head import Head, Parent
-from holdfast.engine.items import Signal
-from holdfast.engine.outbox import Outgoing, OutgoingKind
-from holdfast.engine.results import ChildClosed, Delivered
-from holdfast.engine.starting import Start
+from holdfast.engine.records.head import Head, Parent
+from holdfast.engine.records.outbox import Outgoing, OutgoingKind
+from holdfast.engine.runs.control import Cancel, Terminate
+from holdfast.engine.runs.items import Signal
+from holdfast.engine.runs.results import ChildClosed, Delivered
+from holdfast.engine.runs.starting import Start
 
 if TYPE_CHECKING:
-    from holdfast.engine.items import Item
-    from holdfast.engine.reader import Reader
-    from holdfast.engine.run import Run
-    from holdfast.engine.world import World
+    from holdfast.engine.commits.reader import Reader
+    from holdfast.engine.runs.items import Item
+    from holdfast.engine.runs.run import Run
+    from holdfast.engine.runs.world import World
 
 __all__ = ["Courier"]
 

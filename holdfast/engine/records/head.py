@@ -9,10 +9,10 @@ import orjson
 
 from holdfast.core.codec import fitted
 from holdfast.core.history import RunStatus
-from holdfast.engine.documents import INLINE_BYTES, SCHEMA, seal
+from holdfast.engine.records.documents import INLINE_BYTES, SCHEMA, seal
 
 if TYPE_CHECKING:
-    from holdfast.engine.journal import Journal
+    from holdfast.engine.records.journal import Journal
 
 __all__ = ["MAX_HEAD_BYTES", "Head", "Parent", "Request", "no_run"]
 

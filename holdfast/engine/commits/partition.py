@@ -12,15 +12,15 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.errors import CorruptDocumentError, FencedError, StoreUnavailableError
-from holdfast.engine.documents import checkpoint_key, commit_key, owner_key, seal_object, segment_key, unseal
+from holdfast.engine.records.documents import checkpoint_key, commit_key, owner_key, seal_object, segment_key, unseal
 from holdfast.ports import ABSENT, ANY, Conflict, Document, Expectation, Write
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Sequence
 
-    from holdfast.engine.index import Index
-    from holdfast.engine.reader import Reader
+    from holdfast.engine.commits.index import Index
+    from holdfast.engine.commits.reader import Reader
     from holdfast.ports import StateStore
 
 __all__ = ["RENEW_SECONDS", "Partition"]

@@ -9,12 +9,12 @@ from holdfast.core.codec import decode_json
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import EventType
 from holdfast.core.outcome import encode_failure
-from holdfast.engine.duties import fail_activity
-from holdfast.engine.items import Item
+from holdfast.engine.runs.duties import fail_activity
+from holdfast.engine.runs.items import Item
 
 if TYPE_CHECKING:
-    from holdfast.engine.outbox import Outgoing
-    from holdfast.engine.run import Run
+    from holdfast.engine.records.outbox import Outgoing
+    from holdfast.engine.runs.run import Run
 
 __all__ = ["ActivityDone", "ActivityFailed", "ChildClosed", "CutOff", "Delivered", "Heartbeat", "NotBegun"]
 

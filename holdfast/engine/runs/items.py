@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from holdfast.core.codec import decode_json
 from holdfast.core.errors import UpdateRejectedError, WorkflowFinishedError, WorkflowNotFoundError
 from holdfast.core.history import Event, EventType, RunStatus
-from holdfast.engine.duties import recover, wake_up
+from holdfast.engine.runs.duties import recover, wake_up
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from holdfast.engine.run import Run
+    from holdfast.engine.runs.run import Run
 
 __all__ = [
     "APPLIED_BEFORE",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from holdfast.core.errors import CorruptDocumentError, StoreUnavailableError
 from holdfast.core.history import OUTCOMES, EventType, RunStatus
-from holdfast.engine.documents import decode_event, page_key, past_key, run_key, unseal, unseal_value
-from holdfast.engine.head import Head
-from holdfast.engine.seen import Seen
+from holdfast.engine.records.documents import decode_event, page_key, past_key, run_key, unseal, unseal_value
+from holdfast.engine.records.head import Head
+from holdfast.engine.records.seen import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

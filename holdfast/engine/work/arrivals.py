@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 from holdfast.core.errors import CorruptDocumentError, StoreError
 from holdfast.core.history import RunStatus
-from holdfast.engine.change import Slot
-from holdfast.engine.documents import run_key
-from holdfast.engine.duties import next_wake
-from holdfast.engine.head import Head
-from holdfast.engine.items import Recover
-from holdfast.engine.restore import restore
-from holdfast.engine.run import Run
-from holdfast.engine.starting import Purge
-from holdfast.engine.writing import entry_of
+from holdfast.engine.records.documents import run_key
+from holdfast.engine.records.head import Head
+from holdfast.engine.runs.change import Slot
+from holdfast.engine.runs.duties import next_wake
+from holdfast.engine.runs.items import Recover
+from holdfast.engine.runs.restore import restore
+from holdfast.engine.runs.run import Run
+from holdfast.engine.runs.starting import Purge
+from holdfast.engine.runs.writing import entry_of
 
 if TYPE_CHECKING:
     from holdfast.core.failure import FailureInfo
-    from holdfast.engine.reader import Reader, StoredRun
+    from holdfast.engine.commits.reader import Reader, StoredRun
     from holdfast.engine.runtime import Runtime
 
 __all__ = ["Arrivals"]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from holdfast.core.errors import StoreError
-    from holdfast.engine.change import Change
+    from holdfast.engine.runs.change import Change
     from holdfast.ports import Capabilities
 
 __all__ = ["Batch", "Chore", "ChoreWrite", "fill", "unversioned"]

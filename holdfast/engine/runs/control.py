@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import Event, EventType, RunStatus
-from holdfast.engine.duties import recover, terminate
-from holdfast.engine.items import Item, require_open
+from holdfast.engine.runs.duties import recover, terminate
+from holdfast.engine.runs.items import Item, require_open
 
 if TYPE_CHECKING:
-    from holdfast.engine.run import Run
+    from holdfast.engine.runs.run import Run
 
 __all__ = ["Cancel", "Pause", "Resume", "Terminate"]
 

@@ -6,8 +6,8 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from holdfast.engine.index import IndexEntry
-    from holdfast.engine.run import Run
+    from holdfast.engine.commits.index import IndexEntry
+    from holdfast.engine.runs.run import Run
     from holdfast.ports import Write
 
 __all__ = ["Change", "Slot"]

@@ -15,26 +15,26 @@ from holdfast.core.history import OPEN, OUTCOMES, Command, Event, EventType, Run
 from holdfast.core.host import RunInfo
 from holdfast.core.instance import Instance
 from holdfast.core.replay import DEFERRED
-from holdfast.engine.carry import CARRY_OUT
-from holdfast.engine.change import Slot
-from holdfast.engine.documents import run_key
-from holdfast.engine.effects import Deliver, Dispatch, Effect, Tell
-from holdfast.engine.ending import end_run
-from holdfast.engine.head import Head, Parent, Request, no_run
-from holdfast.engine.journal import Journal
-from holdfast.engine.outbox import Outgoing, OutgoingKind
-from holdfast.engine.seen import NOTHING_SEEN, Seen
-from holdfast.engine.succession import archive
-from holdfast.engine.track import TRACK
-from holdfast.engine.verify import replay_difference
+from holdfast.engine.records.documents import run_key
+from holdfast.engine.records.head import Head, Parent, Request, no_run
+from holdfast.engine.records.journal import Journal
+from holdfast.engine.records.outbox import Outgoing, OutgoingKind
+from holdfast.engine.records.seen import NOTHING_SEEN, Seen
+from holdfast.engine.runs.carry import CARRY_OUT
+from holdfast.engine.runs.change import Slot
+from holdfast.engine.runs.effects import Deliver, Dispatch, Effect, Tell
+from holdfast.engine.runs.ending import end_run
+from holdfast.engine.runs.succession import archive
+from holdfast.engine.runs.track import TRACK
+from holdfast.engine.runs.verify import replay_difference
 from holdfast.ports import ABSENT, Write
 
 if TYPE_CHECKING:
     from holdfast.core.definitions import WorkflowDefinition
-    from holdfast.engine.index import IndexEntry
-    from holdfast.engine.items import Item
-    from holdfast.engine.pending import PendingActivity
-    from holdfast.engine.world import World
+    from holdfast.engine.commits.index import IndexEntry
+    from holdfast.engine.records.pending import PendingActivity
+    from holdfast.engine.runs.items import Item
+    from holdfast.engine.runs.world import World
     from holdfast.ports import Expectation
 
 __all__ = ["Run"]

@@ -9,19 +9,19 @@ from holdfast.core.errors import NondeterminismError, WorkflowNotFoundError
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import EventType
 from holdfast.core.replay import DEFERRED
-from holdfast.engine.head import Head
-from holdfast.engine.journal import Journal
-from holdfast.engine.outbox import Outgoing
-from holdfast.engine.replaying import replayed
-from holdfast.engine.seen import Seen
-from holdfast.engine.track import TRACK
-from holdfast.engine.verify import stall_failure
+from holdfast.engine.records.head import Head
+from holdfast.engine.records.journal import Journal
+from holdfast.engine.records.outbox import Outgoing
+from holdfast.engine.records.seen import Seen
+from holdfast.engine.runs.replaying import replayed
+from holdfast.engine.runs.track import TRACK
+from holdfast.engine.runs.verify import stall_failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from holdfast.core.history import Event
-    from holdfast.engine.run import Run
+    from holdfast.engine.runs.run import Run
 
 __all__ = ["restore"]
 

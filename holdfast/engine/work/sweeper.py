@@ -6,18 +6,18 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from holdfast.core.errors import CorruptDocumentError
-from holdfast.engine.documents import blob_key, page_key, past_key, run_key, unseal
-from holdfast.engine.seen import Seen
-from holdfast.engine.starting import Swept
-from holdfast.engine.waiters import Waiters
+from holdfast.engine.records.documents import blob_key, page_key, past_key, run_key, unseal
+from holdfast.engine.records.seen import Seen
+from holdfast.engine.runs.starting import Swept
+from holdfast.engine.work.waiters import Waiters
 from holdfast.ports import ANY, Write
 
 if TYPE_CHECKING:
     import logging
 
-    from holdfast.engine.committer import Committer
-    from holdfast.engine.items import Item
-    from holdfast.engine.reader import Reader
+    from holdfast.engine.commits.committer import Committer
+    from holdfast.engine.commits.reader import Reader
+    from holdfast.engine.runs.items import Item
 
 __all__ = ["Sweeper"]
 

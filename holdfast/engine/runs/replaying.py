@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from holdfast.core.history import Event
-    from holdfast.engine.head import Head
-    from holdfast.engine.world import World
+    from holdfast.engine.records.head import Head
+    from holdfast.engine.runs.world import World
 
 __all__ = ["replayed"]
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 from holdfast.core.activities import ActivityOptions
 from holdfast.core.codec import decode_json
 from holdfast.core.history import Command, Event, EventType
-from holdfast.engine.pending import PendingActivity
+from holdfast.engine.records.pending import PendingActivity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from holdfast.engine.run import Run
+    from holdfast.engine.runs.run import Run
 
 __all__ = ["TRACK"]
 

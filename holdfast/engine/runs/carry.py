@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from holdfast.core.history import Event, EventType
-from holdfast.engine.effects import Abandon, Replied
-from holdfast.engine.outbox import OutgoingKind
+from holdfast.engine.records.outbox import OutgoingKind
+from holdfast.engine.runs.effects import Abandon, Replied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from holdfast.engine.run import Run
+    from holdfast.engine.runs.run import Run
 
 __all__ = ["CARRY_OUT"]
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from holdfast.core.errors import RequestConflictError, WorkflowAlreadyStartedError, WorkflowOpenError
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import COMMANDS, INPUTS, OUTCOMES, Event, EventType, RunStatus
-from holdfast.engine.duties import terminate, wake_up
-from holdfast.engine.items import Item, require_run
-from holdfast.engine.outbox import OutgoingKind
-from holdfast.engine.succession import branch, bury, forget_documents
+from holdfast.engine.records.outbox import OutgoingKind
+from holdfast.engine.runs.duties import terminate, wake_up
+from holdfast.engine.runs.items import Item, require_run
+from holdfast.engine.runs.succession import branch, bury, forget_documents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from holdfast.core.definitions import WorkflowDefinition
-    from holdfast.engine.head import Parent, Request
-    from holdfast.engine.run import Run
+    from holdfast.engine.records.head import Parent, Request
+    from holdfast.engine.runs.run import Run
 
 _REQUESTS_KEPT = 16
 

@@ -6,19 +6,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from holdfast.core.history import RunStatus
-from holdfast.engine.documents import past_key
-from holdfast.engine.effects import Sweep
-from holdfast.engine.journal import Journal
-from holdfast.engine.replaying import replayed
-from holdfast.engine.seen import NOTHING_SEEN
+from holdfast.engine.records.documents import past_key
+from holdfast.engine.records.journal import Journal
+from holdfast.engine.records.seen import NOTHING_SEEN
+from holdfast.engine.runs.effects import Sweep
+from holdfast.engine.runs.replaying import replayed
 from holdfast.ports import ABSENT, Write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from holdfast.core.history import Event
-    from holdfast.engine.head import Head
-    from holdfast.engine.run import Run
+    from holdfast.engine.records.head import Head
+    from holdfast.engine.runs.run import Run
 
 __all__ = ["archive", "branch", "bury", "forget_documents"]
 

@@ -8,7 +8,7 @@ from orjson import Fragment, dumps
 
 from holdfast.core.codec import fitted
 from holdfast.core.history import OUTCOMES, EventType
-from holdfast.engine.documents import INLINE_BYTES, blob_key, page_key, seal, seal_value
+from holdfast.engine.records.documents import INLINE_BYTES, blob_key, page_key, seal, seal_value
 from holdfast.ports import ABSENT, Write
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from holdfast.core.codec import decode_json
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import OUTCOMES, EventType
-from holdfast.engine.effects import Abandon, Ended, Replied
-from holdfast.engine.outbox import OutgoingKind
+from holdfast.engine.records.outbox import OutgoingKind
+from holdfast.engine.runs.effects import Abandon, Ended, Replied
 
 if TYPE_CHECKING:
-    from holdfast.engine.run import Run
+    from holdfast.engine.runs.run import Run
 
 __all__ = ["end_run"]
 

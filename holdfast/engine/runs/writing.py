@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from holdfast.core.errors import StoreError
-from holdfast.engine.change import Change
-from holdfast.engine.duties import next_wake
-from holdfast.engine.head import MAX_HEAD_BYTES
-from holdfast.engine.index import IndexEntry
+from holdfast.engine.commits.index import IndexEntry
+from holdfast.engine.records.head import MAX_HEAD_BYTES
+from holdfast.engine.runs.change import Change
+from holdfast.engine.runs.duties import next_wake
 from holdfast.ports import Write
 
 if TYPE_CHECKING:
-    from holdfast.engine.run import Run
+    from holdfast.engine.runs.run import Run
 
 __all__ = ["collect", "entry_of"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from holdfast.engine.documents import commit_key
+from holdfast.engine.records.documents import commit_key
 from holdfast.ports import ANY, Write
 
 if TYPE_CHECKING:
-    from holdfast.engine.committer import Committer
-    from holdfast.engine.index import Index
-    from holdfast.engine.partition import Partition
+    from holdfast.engine.commits.committer import Committer
+    from holdfast.engine.commits.index import Index
+    from holdfast.engine.commits.partition import Partition
 
 __all__ = ["CHECKPOINT_COMMITS", "Checkpoints"]
 

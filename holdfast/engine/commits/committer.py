@@ -11,18 +11,18 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 from holdfast.core.errors import FencedError, StoreError, StoreUnavailableError
-from holdfast.engine.batch import Batch, Chore, ChoreWrite, fill, unversioned
-from holdfast.engine.documents import owner_key, unseal
+from holdfast.engine.commits.batch import Batch, Chore, ChoreWrite, fill, unversioned
+from holdfast.engine.records.documents import owner_key, unseal
 from holdfast.ports import ABSENT, ANY, Conflict, Write, Written
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Sequence
 
-    from holdfast.engine.change import Change
-    from holdfast.engine.index import IndexEntry
-    from holdfast.engine.partition import Partition
-    from holdfast.engine.reader import Reader
+    from holdfast.engine.commits.index import IndexEntry
+    from holdfast.engine.commits.partition import Partition
+    from holdfast.engine.commits.reader import Reader
+    from holdfast.engine.runs.change import Change
     from holdfast.ports import Document, StateStore
 
 __all__ = ["Committer", "Verdicts"]

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.activities import ActivityContext
 from holdfast.core.codec import decode_json, encode
-from holdfast.engine.results import ActivityDone, ActivityFailed, CutOff, Heartbeat, NotBegun
-from holdfast.engine.threads import ThreadPool
+from holdfast.engine.runs.results import ActivityDone, ActivityFailed, CutOff, Heartbeat, NotBegun
+from holdfast.engine.work.threads import ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from holdfast.core.activities import ActivityOptions
     from holdfast.core.definitions import ActivityDefinition
-    from holdfast.engine.items import Item
-    from holdfast.engine.pending import PendingActivity
-    from holdfast.engine.world import World
+    from holdfast.engine.records.pending import PendingActivity
+    from holdfast.engine.runs.items import Item
+    from holdfast.engine.runs.world import World
     from holdfast.ports import Timer
 
 __all__ = ["Attempts"]
