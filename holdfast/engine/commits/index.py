@@ -32,7 +32,7 @@ class IndexEntry:
         due: When the run has to be woken.
         work: It has to be in memory for something to go on.
         size_kib: The size of its head when this was written, in KiB; small numbers, for Python keeps one of each.
-        slot: Its place in the segments.
+        segment: The number of the segment it is stored in; the entries of a segment share one object.
     """
 
     id: str
@@ -45,7 +45,7 @@ class IndexEntry:
     work: bool
     size_kib: int
     attributes: dict[str, Any] | None
-    slot: int = -1
+    segment: int = -1
 
     def to_json(self) -> list[Any]:
         """Give the form it has in commit records and segments."""
@@ -90,6 +90,7 @@ class Index:
         """Forget everything."""
         self._entries: dict[str, IndexEntry] = {}
         self._slots: list[str] = []
+        self._newest_segment = -1
         self._by_creation: list[IndexEntry] = []
         self._changed_segments: set[int] = set()
         self.overlays: dict[str, RunStatus] = {}
@@ -112,11 +113,13 @@ class Index:
         entry.workflow = self._names.setdefault(entry.workflow, entry.workflow)
         known = self._entries.get(entry.id)
         if known is None:
-            entry.slot = len(self._slots)
+            if len(self._slots) % SEGMENT_ENTRIES == 0:
+                self._newest_segment += 1
+            entry.segment = self._newest_segment
             self._slots.append(entry.id)
         else:
-            entry.slot = known.slot
-        self._changed_segments.add(entry.slot // SEGMENT_ENTRIES)
+            entry.segment = known.segment
+        self._changed_segments.add(entry.segment)
         if known is not None and known.created == entry.created:
             known.take_over(entry)
             return
