@@ -1,7 +1,6 @@
 """Command ids come from where in the tree of tasks they were asked for, whatever order the tasks run in."""
 
 import asyncio
-import sys
 from typing import Any
 
 import pytest
@@ -94,7 +93,6 @@ def test_wait_for_around_a_task_of_ones_own_leaves_its_lineage_alone(begin: Begi
     assert ids(play) == {"a1": "1.1", "a2": "1.2", "b": "3"}
 
 
-@pytest.mark.xfail(sys.version_info >= (3, 12), strict=True, reason="bug 3: since 3.12 that task takes a place")
 def test_wait_for_without_time_left_takes_no_place_in_the_lineage(begin: Begin) -> None:
     async def run(ctx: WorkflowContext) -> None:
         try:
