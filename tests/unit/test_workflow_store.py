@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,13 +17,12 @@ from holdfast.core.errors import (
     PayloadError,
     StoreError,
     StoreUnavailableError,
-    UnsupportedOperationError,
 )
-from holdfast.ports import ABSENT, ANY, Capabilities, Conflict, Document, StateStore, Write, Written
+from holdfast.ports import ABSENT, ANY, Conflict, Document, StateStore, Write, Written
 from holdfast.stores import MemoryStore, SqliteStore, WorkflowFilter, WorkflowState, WorkflowStore
+from tests.unit.workflow_store_kit import Unlisted
 
 BEGAN = datetime(2026, 11, 21, 8, 30, 0, 123456, tzinfo=UTC)
-
 FULL = WorkflowState(
     workflow_id="order-123",
     status="completed",
@@ -36,25 +34,6 @@ FULL = WorkflowState(
     created_at=BEGAN,
     updated_at=BEGAN + timedelta(hours=1),
 )
-
-
-class Unlisted(MemoryStore):
-    """A backend that cannot list its keys, and counts its calls."""
-
-    def __init__(self) -> None:
-        super().__init__(max_batch=50)
-        self.writes: list[str] = []
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return replace(super().capabilities, list_keys=False)
-
-    async def write(self, writes: Sequence[Write]) -> list[Written | Conflict]:
-        self.writes += [write.key for write in writes]
-        return await super().write(writes)
-
-    def keys(self, prefix: str) -> AsyncIterator[str]:
-        raise UnsupportedOperationError(prefix)
 
 
 class Away(MemoryStore):
@@ -304,80 +283,3 @@ async def test_records_of_an_engine_on_the_same_backend_are_not_listed() -> None
         await store.save(WorkflowState("a"))
 
         assert await store.list() == [WorkflowState("a")]
-
-
-async def test_without_listing_an_id_that_is_known_costs_one_write() -> None:
-    backend = Unlisted()
-    async with WorkflowStore(backend) as store:
-        await store.save(WorkflowState("a"))
-        first, backend.writes = backend.writes, []
-        await store.save(WorkflowState("a", status="completed"))
-
-        assert first == [f"workflow-ids:{zlib.crc32(b'a') % 64}", "a"]
-        assert backend.writes == ["a"]
-    async with WorkflowStore(backend) as again:
-        await again.list()
-        backend.writes = []
-        await again.save(WorkflowState("a"))
-        assert backend.writes == ["a"]
-
-
-async def test_without_listing_stores_that_write_at_once_lose_no_id() -> None:
-    class Interleaved(Unlisted):
-        """Lets others in at every call, so that the index changes between reading and writing it."""
-
-        async def read(self, keys: Sequence[str]) -> dict[str, Document]:
-            found = await super().read(keys)
-            await asyncio.sleep(0)
-            return found
-
-    backend = Interleaved()
-    stores = [WorkflowStore(backend) for _ in range(4)]
-    ids = [f"wf-{number}" for number in range(200)]
-
-    async def save_some(place: int) -> None:
-        for workflow_id in ids[place::4]:
-            await stores[place].save(WorkflowState(workflow_id))
-
-    await asyncio.gather(*(save_some(place) for place in range(4)))
-
-    assert [state.workflow_id for state in await WorkflowStore(backend).list()] == sorted(ids)
-    for store in stores:
-        await store.close()
-
-
-async def test_without_listing_an_index_that_never_holds_still_is_told() -> None:
-    class Contested(Unlisted):
-        async def write(self, writes: Sequence[Write]) -> list[Written | Conflict]:
-            return [Conflict()] * len(writes)
-
-    with pytest.raises(StoreError, match=r"^memory/save: index: workflow-ids:\d+ was changed by others 20 times"):
-        await WorkflowStore(Contested()).save(WorkflowState("a"))
-
-
-async def test_without_listing_an_id_whose_document_was_never_written_is_left_out() -> None:
-    class DiesHalfWay(Unlisted):
-        async def write(self, writes: Sequence[Write]) -> list[Written | Conflict]:
-            if writes[0].key == "b":
-                message = "gone"
-                raise StoreUnavailableError(message)
-            return await super().write(writes)
-
-    store = WorkflowStore(DiesHalfWay())
-    await store.save(WorkflowState("a"))
-    with pytest.raises(StoreUnavailableError):
-        await store.save(WorkflowState("b"))
-
-    assert await store.list() == [WorkflowState("a")]
-    assert await store.load("b") is None
-
-
-@pytest.mark.parametrize("damaged", [b"{", b"{}"])
-async def test_without_listing_a_damaged_index_is_told(damaged: bytes) -> None:
-    backend = Unlisted()
-    async with WorkflowStore(backend) as store:
-        await store.save(WorkflowState("a"))
-        await backend.write([Write(f"workflow-ids:{zlib.crc32(b'a') % 64}", damaged, ANY)])
-
-        with pytest.raises(CorruptDocumentError, match=r"^memory/list: index: workflow-ids:\d+ is not an index of ids"):
-            await store.list()
