@@ -183,8 +183,8 @@ class Service:
         reason = self.not_ready()
         if reason or self._thread is None:
             raise NotReadyError(reason)
-        registry = self._thread.engine._parts.registry  # noqa: SLF001 - the engine has no call for it yet
-        return [(known, registry.workflow(known.name) is known) for known in registry.workflows()]
+        engine = self._thread.engine
+        return [(known, engine.definition(known.name) is known) for known in engine.definitions()]
 
     def let_go(self, call: Coroutine[Any, Any, None]) -> None:
         """Have something cleaned up on the engine's loop, if that is still there."""

@@ -95,7 +95,7 @@ class Capabilities:
     atomic_batch: bool
     list_keys: bool
     exclusive: bool = False
-    max_value_bytes: int = 16 * 1024 * 1024
+    max_value_bytes: int = 2 * 1024 * 1024
     max_batch: int = 1_000
     max_batch_bytes: int = 4 * 1024 * 1024
 

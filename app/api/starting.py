@@ -12,7 +12,6 @@ from app.errors import NotReadyError
 from holdfast import (
     PayloadError,
     RunStatus,
-    WorkflowAlreadyStartedError,
     WorkflowCanceledError,
     WorkflowFailedError,
     WorkflowTerminatedError,
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from app.api.models import StartBody
     from app.service import Service
     from holdfast import Engine
-    from holdfast.engine.runs.starting import OnConflict
 
 __all__ = ["Started", "start", "wait_for"]
 
@@ -71,27 +69,17 @@ def start(service: Service, workflow: str, body: StartBody, request_id: str | No
 
 
 async def _start(engine: Engine, workflow: str, body: StartBody, request_id: str | None) -> Started:
-    """Start it, or find the one that is there: only by trying to start it first can one tell which."""
-    created = True
-    policy: OnConflict = "fail" if body.on_conflict == "use_existing" else body.on_conflict
-    while True:
-        try:
-            handle = await engine.start(
-                workflow,
-                body.input,
-                id=body.id,
-                timeout=body.timeout,
-                on_conflict=policy,
-                request_id=request_id,
-            )
-        except WorkflowAlreadyStartedError:
-            if body.on_conflict == policy:
-                raise
-            policy, created = body.on_conflict, False
-        else:
-            is_new = created and request_id is None
-            status = RunStatus.RUNNING if is_new else await handle.status()
-            return Started(handle.id, handle.run_id, status, created)
+    handle = await engine.start(
+        workflow,
+        body.input,
+        id=body.id,
+        timeout=body.timeout,
+        on_conflict=body.on_conflict,
+        request_id=request_id,
+    )
+    is_new = handle.created and request_id is None
+    status = RunStatus.RUNNING if is_new else await handle.status()
+    return Started(handle.id, handle.run_id, status, handle.created)
 
 
 def wait_for(service: Service, started: Started, seconds: float) -> None:

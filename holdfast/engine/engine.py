@@ -111,6 +111,14 @@ class Engine(RunCalls):
         """List the workflows that it can run, by name and version."""
         return self._parts.registry.workflows()
 
+    def definition(self, name: str) -> WorkflowDefinition:
+        """Give the version of a workflow that new runs get.
+
+        Raises:
+            WorkflowNotFoundError: There is none of that name.
+        """
+        return self._parts.registry.workflow(name)
+
     def replace_activity(self, definition: ActivityDefinition) -> None:
         """Run an activity by another function from now on, or one that was not known; for tests."""
         self._parts.registry.add_activity(definition, replacing=True)

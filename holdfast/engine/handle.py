@@ -22,7 +22,7 @@ class WorkflowHandle:
     Attributes:
         id: The workflow id.
         run_id: The run that it was made for; empty for whichever run is the newest.
-        created: Whether the call that gave this handle made the run, rather than found it.
+        created: Whether the call that gave this handle, or the same request before it, made the run.
     """
 
     __slots__ = ("_decode", "_engine", "_follow", "created", "id", "run_id")
@@ -45,7 +45,7 @@ class WorkflowHandle:
             run_id: The run; empty for the newest.
             follow: Let `result` go on to the run that follows by continue-as-new.
             decode: How to read the result, where the caller knows better than the run.
-            created: The call that gave this handle has made the run.
+            created: The call that gave this handle, or the same request before it, has made the run.
         """
         self.id = workflow_id
         self.run_id = run_id

@@ -32,7 +32,7 @@ class Started(NamedTuple):
     """The answer to a start.
 
     Attributes:
-        created: Whether this start made the run, rather than found it.
+        created: Whether this start, or an earlier one of the same request, made the run, rather than found it.
     """
 
     workflow_id: str
@@ -97,7 +97,7 @@ class Start(Item):
             if earlier.digest != self.request.digest:
                 message = f"request {self.request.id!r} was used before, for another request"
                 raise RequestConflictError(message)
-            return Started(run.workflow_id, earlier.run_id, created=False)
+            return Started(run.workflow_id, earlier.run_id, created=True)
         if self.parent is not None and head.parent == self.parent:
             return Started(run.workflow_id, head.run_id, created=False)
         if run.is_open and self.on_conflict == "use_existing":
