@@ -1,6 +1,7 @@
 """What replay could not repeat is refused by the loop, and the message names what to do instead."""
 
 import asyncio
+import contextlib
 import socket
 import subprocess
 import time
@@ -74,7 +75,8 @@ async def other_thread() -> None:
 
 
 async def from_thread() -> None:
-    asyncio.run_coroutine_threadsafe(asyncio.sleep(0), asyncio.get_running_loop())
+    with contextlib.closing(asyncio.sleep(0)) as never_awaited:
+        asyncio.run_coroutine_threadsafe(never_awaited, asyncio.get_running_loop())
 
 
 async def forever() -> None:
