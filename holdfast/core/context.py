@@ -300,7 +300,9 @@ class WorkflowContext:
     def continue_as_new(self, input: object = None) -> NoReturn:
         """End this run and begin its next one, under the same id with an empty history. Never returns.
 
-        Signals that nobody has taken, search attributes and the remaining time-out go over to the next run.
+        Signals that nobody has taken, open updates, search attributes and the remaining time-out go over to the next
+        run. An open update is handled there from its beginning: what its handler has done in this run is done again.
+        Where that may not be, wait first, with `wait_condition`, until the handlers that have begun are done.
         """
         run = self._run
         run.check_commands_allowed("continue as new")
