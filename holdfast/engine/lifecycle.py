@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.durations import Duration, milliseconds
-from holdfast.core.errors import FencedError, StoreError
+from holdfast.core.errors import FencedError, StoreError, StoreUnavailableError
 from holdfast.core.host import Host
 from holdfast.core.registry import Registry
 from holdfast.engine.clock import SystemClock
@@ -234,16 +234,20 @@ class Parts:
             return
         self._state = "closing"
         drain = milliseconds(self.options.drain, "drain") / 1000
+        answered = True
         await self.runtime.attempts.stop(drain)
         try:
             async with asyncio.timeout(drain + _LAST_WRITES_SECONDS):
                 await self.runtime.settled()
                 await self._leave()
         except TimeoutError:
+            answered = False
             self.log.warning("the store does not answer: the engine closes without its last writes")
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)
+        if not answered:
+            await self._give_up()
         await self._hooks.flush()
         self.watchdog.stop()
         self._state = "closed"
@@ -261,6 +265,13 @@ class Parts:
             await self.committer.drained()
             self.committer.add_chore([self._partition.release()])
             await self.committer.drained()
+
+    async def _give_up(self) -> None:
+        """Let go of what still waits for the store, and tell whoever waits for its answer."""
+        await self.runtime.courier.stop()
+        await self.runtime.sweeper.stop()
+        self.runtime.arrivals.stop()
+        await self.runtime.abandon(StoreUnavailableError("the engine was closed before the store answered"))
 
     # Looking.
 

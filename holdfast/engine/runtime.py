@@ -282,7 +282,12 @@ class Runtime:
         self.on_fenced(error)
         self._loop.call_soon(self._abandon_all, error)
 
-    def _abandon_all(self, error: FencedError) -> None:
+    async def abandon(self, error: StoreError) -> None:
+        """Drop everything, and let whoever waits for an answer know why there is none."""
+        self._loop.call_soon(self._abandon_all, error)  # workflow code never unwinds inside a task
+        await asyncio.sleep(0)
+
+    def _abandon_all(self, error: StoreError | FencedError) -> None:
         self.alarm.stop()
         for run in self.live.values():
             for item in [*(item for item, _ in run.applied), *run.inbox]:

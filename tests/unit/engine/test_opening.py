@@ -1,17 +1,17 @@
 """Making, opening and closing an engine."""
 
 import asyncio
+import itertools
+from collections.abc import Sequence
 
 import pytest
 
-from holdfast import (
-    Engine,
-    StoreError,
-    WorkflowContext,
-)
+from holdfast import Engine, StoreError, StoreUnavailableError, WorkflowContext
+from holdfast.ports import Document
 from holdfast.stores import MemoryStore
 from tests.play import Anything
-from tests.unit.engine.kit import engine_on, on_skipping_loop, parked, steps
+from tests.unit.engine.kit import collect, engine_on, on_skipping_loop, parked, steps
+from tests.unit.engine.stores import Store, Unsure
 
 
 @on_skipping_loop
@@ -44,6 +44,17 @@ async def test_whoever_waits_when_the_engine_closes_is_told() -> None:
     assert isinstance(waiting.exception(), StoreError)
 
 
+class Unreadable(Store):
+    """Refuses to read while it has a reason to."""
+
+    refusal: StoreError | None = None
+
+    async def read(self, keys: Sequence[str]) -> dict[str, Document]:
+        if self.refusal is not None:
+            raise self.refusal
+        return await super().read(keys)
+
+
 def not_async(ctx: WorkflowContext) -> Anything:
     """Not be a workflow."""
 
@@ -53,3 +64,58 @@ def test_an_unknown_option_or_a_bad_function_is_refused_when_the_engine_is_made(
         Engine(MemoryStore(), colour="red")
     with pytest.raises(TypeError, match="workflow 'not_async' must be an async def"):
         Engine(MemoryStore(), workflows=[not_async])
+
+
+@on_skipping_loop
+async def test_a_call_on_a_run_that_cannot_be_read_waits_for_the_store() -> None:
+    store = Unreadable()
+    async with engine_on(store) as engine:
+        await engine.start(collect, 1, id="a")
+    async with engine_on(store) as engine:
+        store.refusal = StoreUnavailableError("gone for a while")
+        signalling = asyncio.create_task(engine.signal("a", "n", 1))
+        await asyncio.sleep(60)
+        assert not signalling.done()
+        assert engine.not_ready() != ""
+        store.refusal = None
+        await signalling
+
+        assert await engine.handle("a").result() == [1]
+
+
+@on_skipping_loop
+async def test_a_read_that_the_store_refuses_is_the_callers_error_and_the_next_call_reads_again() -> None:
+    store = Unreadable()
+    async with engine_on(store) as engine:
+        await engine.start(collect, 1, id="a")
+    async with engine_on(store) as engine:
+        store.refusal = StoreError("not allowed")
+        with pytest.raises(StoreError, match="not allowed"):
+            await engine.signal("a", "n", 1)
+        store.refusal = None
+        await engine.signal("a", "n", 2)
+
+        assert await engine.handle("a").result() == [2]
+
+
+@on_skipping_loop
+async def test_closing_gives_up_on_a_store_that_does_not_answer(caplog: pytest.LogCaptureFixture) -> None:
+    store = Unsure()
+    engine = engine_on(store, drain=5)
+    await engine.open()
+    await engine.start(parked, id="a")
+    store.plan = itertools.repeat("lost")
+    waiting = [
+        asyncio.create_task(call)
+        for call in (engine.signal("a", "end"), engine.start(parked, id="b"), engine.handle("a").result())
+    ]
+    await asyncio.sleep(1)
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    await engine.close()
+
+    assert loop.time() - before < 30
+    assert "the store does not answer: the engine closes without its last writes" in caplog.text
+    answers = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), timeout=1)
+    assert [str(answer) for answer in answers] == ["the engine was closed before the store answered"] * 3
+    assert {type(answer) for answer in answers} == {StoreUnavailableError}
