@@ -13,7 +13,7 @@ from app.factory import create_app
 from app.service import Service
 from app.settings import Settings
 from holdfast import StoreUnavailableError
-from holdfast.ports import Conflict, Document, Write, Written
+from holdfast.ports import ABSENT, Conflict, Document, Write, Written
 from holdfast.stores import MemoryStore
 from tests.service.kit import application, engine, problem, service_of, start, until
 
@@ -22,9 +22,15 @@ KEY = {"Idempotency-Key": "request-1"}
 
 
 class Remote(MemoryStore):
-    """A store that may be away."""
+    """A store that may be away.
+
+    Attributes:
+        is_away: Nobody answers.
+        leaves_at_a_start: Goes away when a run is to be written that is not there yet.
+    """
 
     is_away = False
+    leaves_at_a_start = False
 
     async def read(self, keys: Sequence[str]) -> dict[str, Document]:
         if self.is_away:
@@ -32,6 +38,8 @@ class Remote(MemoryStore):
         return await super().read(keys)
 
     async def write(self, writes: Sequence[Write]) -> list[Written | Conflict]:
+        if self.leaves_at_a_start and any(write.key.startswith("run:") and write.expected is ABSENT for write in writes):
+            self.is_away, self.leaves_at_a_start = True, False
         if self.is_away:
             raise StoreUnavailableError("remote/write: nobody answers")
         return await super().write(writes)
@@ -42,7 +50,7 @@ def test_while_the_store_is_away_no_request_hangs_and_the_service_recovers_by_it
     with application(store, call_timeout=0.3) as app:
         client = app.test_client()
         start(client, "order", "order-1", {"sku": "A1"})
-        store.is_away = True
+        store.leaves_at_a_start = True
 
         began = time.monotonic()
         first = client.post("/v1/workflows/order/runs", json=BODY, headers=KEY)
