@@ -2,11 +2,7 @@
 
 import asyncio
 
-from holdfast import (
-    ActivityContext,
-    ActivityError,
-    WorkflowContext,
-)
+from holdfast import ActivityContext, ActivityError, WorkflowContext
 from tests.play import Anything, Code
 from tests.unit.engine.kit import engine_on
 

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from holdfast import (
-    WorkflowContext,
-)
+from holdfast import WorkflowContext
 from tests.play import Anything
 
 

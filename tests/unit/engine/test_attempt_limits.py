@@ -3,11 +3,7 @@
 import asyncio
 from typing import Any
 
-from holdfast import (
-    ActivityContext,
-    RetryPolicy,
-    WorkflowContext,
-)
+from holdfast import ActivityContext, RetryPolicy, WorkflowContext
 from tests.unit.engine.attempts import Failing, calling, outcome
 from tests.unit.engine.kit import engine_on, eventually, on_skipping_loop, types_of
 from tests.unit.engine.stores import Store

@@ -1,4 +1,4 @@
-"""Runs and what they do to other runs: children and what becomes of them, signals, each effect once."""
+"""Child runs: their results, what becomes of them when their parent ends, and their ids."""
 
 import asyncio
 import itertools
@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from holdfast import ChildWorkflowError, RunStatus, WorkflowCanceledError, WorkflowContext, WorkflowNotFoundError
+from holdfast import ChildWorkflowError, RunStatus, WorkflowCanceledError, WorkflowContext
 from holdfast.stores import MemoryStore
 from tests.play import Anything, Code
-from tests.unit.engine.kit import collect, died, engine_on, eventually, nap, on_skipping_loop, parked, steps, types_of
-from tests.unit.engine.stores import Unsure, content, documents
+from tests.unit.engine.kit import collect, engine_on, nap, on_skipping_loop, parked, steps
+from tests.unit.engine.stores import content, documents
 
 
 async def fails(ctx: WorkflowContext) -> None:
@@ -238,100 +238,6 @@ async def test_children_have_readable_ids_that_do_not_collide() -> None:
 
     assert len({*first, *second, *again}) == 150
     assert all(name.startswith("a-") and len(name) == 18 for name in first)
-
-
-@on_skipping_loop
-async def test_a_signal_between_runs_arrives_once_and_its_sender_may_know() -> None:
-    async def sender(ctx: WorkflowContext) -> str:
-        await ctx.signal("other", "n", 1)
-        await ctx.signal("other", "n", 2)
-        try:
-            await ctx.signal("nobody", "n", 3)
-        except WorkflowNotFoundError as error:
-            return str(error)
-        return ""
-
-    async with engine_on(workflows=[sender, collect]) as engine:
-        await engine.start(collect, 2, id="other")
-
-        assert await engine.execute(sender, id="a") == "there is no workflow 'nobody'"
-        assert await engine.handle("other").result() == [1, 2]
-
-
-@on_skipping_loop
-async def test_a_run_may_signal_itself() -> None:
-    async def talks(ctx: WorkflowContext) -> Anything:
-        ctx.signal(ctx.workflow_id, "echo", 5)
-        return await ctx.receive_signal("echo")
-
-    async with engine_on(workflows=[talks]) as engine:
-        assert await engine.execute(talks) == 5
-
-
-async def family(ctx: WorkflowContext) -> list[Any]:
-    for number in range(3):
-        ctx.signal("other", "n", number)
-    results = await asyncio.gather(*(ctx.execute_child(steps, number, id=f"c{number}") for number in range(3)))
-    return list(results)
-
-
-@pytest.mark.parametrize("plan", [["lost"], ["applied", "ok"], ["applied", "ok", "lost", "ok"]])
-@on_skipping_loop
-async def test_each_effect_on_another_run_happens_once_however_shaky_the_store(plan: list[str]) -> None:
-    store = Unsure()
-    async with engine_on(store, workflows=[family, steps, collect]) as engine:
-        await engine.start(collect, 3, id="other")
-        store.plan = itertools.chain.from_iterable(itertools.repeat([*plan, "ok"]))
-        assert await engine.execute(family, id="a") == [[], [0], [0, 1]]
-        await engine.settled()
-
-        assert await engine.handle("other").result() == [0, 1, 2]
-        assert (await types_of(engine, "c1")).count("workflow_started") == 1
-        assert (await engine.list(workflow="steps")).items[3:] == []
-
-
-@on_skipping_loop
-async def test_each_effect_on_another_run_happens_once_wherever_the_process_dies() -> None:
-    """Let the process die after the nth write, for each n; the next one finishes what was begun."""
-    for cut in range(1, 30):
-        store = MemoryStore()
-        cutting = Unsure()
-        cutting.inner = store
-        first = engine_on(cutting, workflows=[family, steps, collect])
-        await first.open()
-        await first.start(collect, 3, id="other")
-        before = len(cutting.batches)
-        await first.start(family, id="a")
-        cutting.plan = itertools.chain(["ok"] * cut, itertools.repeat("lost"))
-        await eventually(lambda: len(cutting.batches) >= before + cut or first.is_settled)  # noqa: B023 - used at once
-        await died(first)
-
-        async with engine_on(store, workflows=[family, steps, collect]) as second:
-            assert await second.handle("a").result() == [[], [0], [0, 1]]
-            assert await second.handle("other").result() == [0, 1, 2]
-            await second.settled()
-            listed = [item.workflow_id for item in (await second.list()).items]
-            assert sorted(listed) == ["a", "c0", "c1", "c2", "other"]
-
-
-@on_skipping_loop
-async def test_a_finished_run_with_effects_under_way_still_has_work() -> None:
-    async def parting(ctx: WorkflowContext) -> str:
-        ctx.signal("other", "n", "goodbye")
-        return "gone"
-
-    store = Unsure()
-    first = engine_on(store, workflows=[parting, collect])
-    await first.open()
-    await first.start(collect, 1, id="other")
-    store.plan = itertools.chain(["ok"], itertools.repeat("lost"))
-    await first.start(parting, id="a")
-    await asyncio.sleep(1)
-    await died(first)
-    store.plan = iter(())
-
-    async with engine_on(store, workflows=[parting, collect]) as second:
-        assert await second.handle("other").result() == ["goodbye"]
 
 
 @on_skipping_loop

@@ -6,11 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from holdfast import (
-    RunStatus,
-    UpdateRejectedError,
-    WorkflowNotFoundError,
-)
+from holdfast import RunStatus, UpdateRejectedError, WorkflowNotFoundError
 from tests.unit.engine.kit import engine_on, nap, on_skipping_loop, parked, steps
 
 

@@ -8,14 +8,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import (
-    Engine,
-    Hooks,
-    UnknownProviderError,
-    WorkflowContext,
-    WorkflowFailedError,
-    compose_hooks,
-)
+from holdfast import Engine, Hooks, UnknownProviderError, WorkflowContext, WorkflowFailedError, compose_hooks
 from holdfast.executors import Executor, apply_middleware, names, new, register, with_hooks, with_tracing
 from holdfast.executors import registry as executor_registry
 from holdfast.stores import MemoryStore

@@ -1,17 +1,14 @@
 """Attempts and the end of their process: redone, bounded, waited for, and taken up again by the next one."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
 
-from holdfast import (
-    ActivityContext,
-    RetryPolicy,
-    WorkflowContext,
-)
+from holdfast import ActivityContext, RetryPolicy, WorkflowContext
 from holdfast.stores import MemoryStore
-from tests.play import Anything
+from tests.play import Anything, Code
 from tests.unit.engine.attempts import Failing, calling
 from tests.unit.engine.kit import died, engine_on, eventually, on_skipping_loop
 from tests.unit.engine.stores import Store, content
@@ -203,3 +200,39 @@ async def test_an_unregistered_activity_waits_visibly_until_a_process_knows_it()
     async with engine_on(store, workflows=[run], activities=[known]) as engine:
         assert await engine.handle("a").result() == "known now"
         assert (await engine.history("a"))[-2].type == "activity_completed"
+
+
+@pytest.mark.parametrize("kind", ["async", "plain"])
+@on_skipping_loop
+async def test_an_attempt_that_had_not_begun_at_a_clean_end_counts_for_nothing(kind: str) -> None:
+    store = MemoryStore()
+    blocked = asyncio.Event()
+    stuck = threading.Event()
+    attempts: list[tuple[str, int]] = []
+
+    async def waits(context: ActivityContext) -> str:
+        attempts.append((context.workflow_id, context.attempt))
+        await blocked.wait()
+        return "done"
+
+    def waits_on_a_thread(context: ActivityContext) -> str:
+        attempts.append((context.workflow_id, context.attempt))
+        stuck.wait(60)
+        return "done"
+
+    act: Code = waits if kind == "async" else waits_on_a_thread
+    run = calling(act, retry=RetryPolicy(max_attempts=1))
+    options: dict[str, Any] = {"workflows": [run], "activities": [act], "max_async_activities": 1, "max_threads": 1}
+    first = engine_on(store, **options)
+    await first.open()
+    await first.start(run, id="began")
+    await eventually(lambda: attempts)
+    await first.start(run, id="queued")
+    await first.close()
+    blocked.set()
+    stuck.set()
+
+    async with engine_on(store, **options) as second:
+        assert "outcome unknown" in (await second.handle("began").result())["message"]
+        assert await second.handle("queued").result() == "done"
+    assert attempts == [("began", 1), ("queued", 1)]

@@ -5,13 +5,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import (
-    RunStatus,
-    WorkflowCanceledError,
-    WorkflowContext,
-    WorkflowFinishedError,
-    WorkflowTimedOutError,
-)
+from holdfast import RunStatus, WorkflowCanceledError, WorkflowContext, WorkflowFinishedError, WorkflowTimedOutError
 from holdfast.stores import MemoryStore
 from tests.play import Anything
 from tests.unit.engine.kit import died, engine_on, on_skipping_loop, parked, types_of

@@ -2,14 +2,12 @@
 
 import asyncio
 import contextlib
+import itertools
 from typing import Any
 
 import pytest
 
-from holdfast import (
-    WorkflowNotFoundError,
-    WorkflowOpenError,
-)
+from holdfast import WorkflowAlreadyStartedError, WorkflowContext, WorkflowNotFoundError, WorkflowOpenError
 from holdfast.stores import MemoryStore
 from tests.unit.engine.kit import collect, died, engine_on, eventually, on_skipping_loop, parked, steps
 from tests.unit.engine.stores import Halting, Unsure, content, documents
@@ -143,3 +141,37 @@ async def test_every_call_on_an_unknown_run_says_that_there_is_none() -> None:
 
     assert [type(answer) for answer in answers] == [WorkflowNotFoundError] * len(await_all)
     assert {str(answer) for answer in answers} == {"there is no workflow 'x'"}
+
+
+@on_skipping_loop
+async def test_an_id_that_is_being_swept_is_not_used_again_before_that_is_done() -> None:
+    store = Unsure()
+    async with engine_on(store) as engine:
+        await engine.execute(steps, 40, id="a")
+        store.plan = itertools.chain(["ok"], ["lost"] * 3)
+        purging = asyncio.create_task(engine.purge("a"))
+        await eventually(lambda: content(store, "run:a")["status"] == "purged")
+        with pytest.raises(WorkflowAlreadyStartedError, match="'a' is being purged: try again"):
+            await engine.start(steps, 1, id="a")
+        await purging
+
+        assert await engine.execute(steps, 1, id="a") == [0]
+
+
+@on_skipping_loop
+async def test_a_run_whose_effects_are_still_on_their_way_is_not_purged() -> None:
+    async def parting(ctx: WorkflowContext) -> str:
+        ctx.signal("other", "n", "goodbye")
+        return "gone"
+
+    store = Unsure()
+    async with engine_on(store, workflows=[parting, collect]) as engine:
+        await engine.start(collect, 1, id="other")
+        store.plan = itertools.chain(["ok"], ["lost"] * 5)
+        await engine.start(parting, id="a")
+        with pytest.raises(WorkflowOpenError, match="effects on other runs that are still on their way: try again"):
+            await engine.purge("a")
+        await engine.settled()
+        await engine.purge("a")
+
+        assert await engine.handle("other").result() == ["goodbye"]

@@ -4,10 +4,7 @@ import asyncio
 
 import pytest
 
-from holdfast import (
-    QueryError,
-    WorkflowContext,
-)
+from holdfast import QueryError, RunStatus, WorkflowContext
 from tests.unit.engine.kit import collect, engine_on, eventually, on_skipping_loop, parked
 from tests.unit.engine.stores import Halting
 
@@ -104,3 +101,19 @@ async def test_an_unknown_query_lists_what_the_run_knows() -> None:
         await engine.signal("a", "n", 1)
         with pytest.raises(QueryError, match="unknown query 'x'; known: result, stack, status, taken"):
             await engine.query("a", "x")
+
+
+@on_skipping_loop
+async def test_an_answer_that_is_no_json_is_the_queries_error_and_not_the_runs() -> None:
+    async def run(ctx: WorkflowContext) -> None:
+        ctx.set_query_handler("odd", object)
+        await ctx.receive_signal("end")
+
+    async with engine_on(workflows=[run]) as engine:
+        handle = await engine.start(run)
+        with pytest.raises(QueryError, match="answer of query 'odd' cannot be written as JSON"):
+            await handle.query("odd")
+        await handle.signal("end")
+        with pytest.raises(QueryError, match="answer of query 'odd' cannot be written as JSON"):
+            await handle.query("odd")
+        assert await handle.status() is RunStatus.COMPLETED

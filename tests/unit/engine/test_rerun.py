@@ -4,13 +4,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import (
-    RunStatus,
-    WorkflowContext,
-    WorkflowFailedError,
-    WorkflowNotFoundError,
-    WorkflowOpenError,
-)
+from holdfast import RunStatus, WorkflowContext, WorkflowFailedError, WorkflowNotFoundError, WorkflowOpenError
 from holdfast.stores import MemoryStore
 from tests.play import Anything
 from tests.unit.engine.kit import collect, engine_on, on_skipping_loop, parked, steps, types_of
@@ -133,3 +127,23 @@ async def test_a_rerun_that_does_not_fit_the_code_is_refused_and_the_old_run_sta
             await engine.rerun("a", from_event=3)
         assert (await engine.describe("a")).run_id == before
         assert engine.not_ready() == ""
+
+
+@on_skipping_loop
+async def test_a_child_that_was_asked_for_in_the_last_turn_of_the_prefix_is_asked_for_anew() -> None:
+    async def run(ctx: WorkflowContext) -> Anything:
+        await ctx.receive_signal("go")
+        child = ctx.start_child(steps, 2)
+        await ctx.signal("other", "n", "hello")
+        return await child.result()
+
+    async with engine_on(workflows=[run, steps, collect]) as engine:
+        await engine.start(collect, 2, id="other")
+        await engine.start(run, id="a")
+        await engine.signal("a", "go")
+        assert await engine.handle("a").result() == [0, 1]
+        asked = (await types_of(engine, "a")).index("child_started") + 1
+        await engine.rerun("a", from_event=asked)
+
+        assert await engine.handle("a").result() == [0, 1]
+        assert await engine.handle("other").result() == ["hello", "hello"]

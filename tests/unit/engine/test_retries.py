@@ -4,12 +4,7 @@ import asyncio
 
 import pytest
 
-from holdfast import (
-    NonRetryableError,
-    RetryPolicy,
-    WorkflowContext,
-    WorkflowFailedError,
-)
+from holdfast import NonRetryableError, RetryPolicy, WorkflowContext, WorkflowFailedError
 from tests.play import Anything
 from tests.unit.engine.attempts import Failing, calling, outcome
 from tests.unit.engine.kit import engine_on, eventually, on_skipping_loop, types_of

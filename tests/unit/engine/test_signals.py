@@ -4,13 +4,7 @@ import asyncio
 
 import pytest
 
-from holdfast import (
-    PayloadError,
-    RunStatus,
-    WorkflowContext,
-    WorkflowFinishedError,
-    WorkflowNotFoundError,
-)
+from holdfast import PayloadError, RunStatus, WorkflowContext, WorkflowFinishedError, WorkflowNotFoundError
 from holdfast.stores import MemoryStore
 from tests.unit.engine.kit import collect, engine_on, on_skipping_loop, steps, types_of
 from tests.unit.engine.ledger import ledger

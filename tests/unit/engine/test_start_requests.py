@@ -4,12 +4,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import (
-    PayloadError,
-    RequestConflictError,
-    WorkflowAlreadyStartedError,
-    WorkflowNotFoundError,
-)
+from holdfast import PayloadError, RequestConflictError, WorkflowAlreadyStartedError, WorkflowNotFoundError
 from holdfast.stores import MemoryStore
 from tests.play import Anything
 from tests.unit.engine.kit import collect, engine_on, on_skipping_loop, parked, steps

@@ -5,12 +5,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import (
-    RunStatus,
-    UpdateRejectedError,
-    WorkflowContext,
-    WorkflowFinishedError,
-)
+from holdfast import RunStatus, UpdateRejectedError, WorkflowContext, WorkflowFinishedError
 from holdfast.stores import MemoryStore
 from tests.play import Anything
 from tests.unit.engine.kit import engine_on, on_skipping_loop, parked, types_of
@@ -182,3 +177,48 @@ async def test_a_paused_run_takes_no_updates() -> None:
         for _ in range(2):
             with pytest.raises(UpdateRejectedError, match="is paused and takes no updates now"):
                 await asyncio.wait_for(handle.update("write", 1), timeout=5)
+
+
+@on_skipping_loop
+async def test_an_update_is_answered_the_same_by_the_runs_that_follow_and_after_a_restart() -> None:
+    store = MemoryStore()
+    async with engine_on(store, workflows=[ledger]) as engine:
+        await engine.start(ledger, id="a")
+        for entry in ("w", "x"):
+            await engine.update("a", "write", entry, id=f"u-{entry}")
+        with pytest.raises(UpdateRejectedError, match="an entry is positive"):
+            await engine.update("a", "write", -1, id="u-bad")
+        for _ in range(3):
+            await engine.signal("a", "turn")
+        await engine.settled()
+        assert await engine.update("a", "write", "x", id="u-x") == 2
+
+    async with engine_on(store, workflows=[ledger]) as engine:
+        assert await engine.update("a", "write", "x", id="u-x") == 2
+        assert await engine.query("a", "book") == []
+        await engine.signal("a", "turn", "end")
+        assert await engine.update("a", "write", "x", id="u-x") == 2
+
+
+@on_skipping_loop
+async def test_updates_that_go_over_to_a_run_that_ends_at_once_are_told_so() -> None:
+    async def brief(ctx: WorkflowContext, number: int = 0) -> str:
+        async def slow() -> None:
+            await ctx.receive_signal("never")
+
+        ctx.set_update_handler("slow", slow)
+        if number == 0:
+            await ctx.receive_signal("turn")
+            ctx.continue_as_new(1)
+        return "over"
+
+    async with engine_on(workflows=[brief]) as engine:
+        handle = await engine.start(brief)
+        open_ones = [asyncio.create_task(handle.update("slow")) for _ in range(3)]
+        await asyncio.sleep(1)
+        await handle.signal("turn")
+
+        assert await handle.result() == "over"
+        for task in open_ones:
+            with pytest.raises(WorkflowFinishedError, match="ended before it replied to update 'slow'"):
+                await asyncio.wait_for(task, timeout=5)
