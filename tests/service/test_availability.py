@@ -38,7 +38,8 @@ class Remote(MemoryStore):
         return await super().read(keys)
 
     async def write(self, writes: Sequence[Write]) -> list[Written | Conflict]:
-        if self.leaves_at_a_start and any(write.key.startswith("run:") and write.expected is ABSENT for write in writes):
+        starts = any(write.key.startswith("run:") and write.expected is ABSENT for write in writes)
+        if self.leaves_at_a_start and starts:
             self.is_away, self.leaves_at_a_start = True, False
         if self.is_away:
             raise StoreUnavailableError("remote/write: nobody answers")
