@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import heapq
 import itertools
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -24,12 +25,16 @@ class SkippingLoop(asyncio.SelectorEventLoop):
     """An event loop that waits for nothing: its time stands still, and where all is idle jumps to what is due next."""
 
     now = 0.0
+    _timer_cancelled_count: int
 
     def time(self) -> float:
         return self.now
 
     def _run_once(self) -> None:
         ready, scheduled = self._ready, self._scheduled  # type: ignore[attr-defined]  # of CPython's own loop
+        while scheduled and scheduled[0].cancelled():  # as that loop does, which then waits for the next one for real
+            self._timer_cancelled_count -= 1
+            heapq.heappop(scheduled)._scheduled = False  # noqa: SLF001
         if not ready and scheduled:
             self.now = max(self.now, scheduled[0].when())
             if self.now > _LONGEST_SECONDS:
