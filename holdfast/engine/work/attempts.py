@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -112,6 +113,8 @@ class Attempts:
         self._loop = asyncio.get_running_loop()
         self._quiet = asyncio.Event()
         self._stopping = False
+        self._beginning = threading.Lock()
+        """Held while an attempt begins on a thread, and while one is given up on: only one of the two happens first."""
 
     @property
     def running(self) -> int:
@@ -143,7 +146,8 @@ class Attempts:
             self._drop(attempt)
 
     def _drop(self, attempt: _Attempt) -> None:
-        self._forget(attempt)
+        with self._beginning:
+            self._forget(attempt)
         if attempt.context is not None:
             attempt.context.cancel()
         if attempt.task is not None:
@@ -202,9 +206,10 @@ class Attempts:
     def _run_on_thread(self, attempt: _Attempt) -> None:
         item: Item
         try:
-            if not self._is_on(attempt) or self._stopping:
-                return
-            attempt.begun = True
+            with self._beginning:
+                if not self._is_on(attempt) or self._stopping:
+                    return
+                attempt.begun = True
             self._loop.call_soon_threadsafe(self._begin, attempt)
             answer = attempt.definition.invoke(attempt.pending.value, attempt.context)
             item = attempt.done(answer, self._world.host.payload_limit)
@@ -283,7 +288,8 @@ class Attempts:
         What has not begun is noted as such; what does not end in time is asked to stop, and made anew by the next
         process.
         """
-        self._stopping = True
+        with self._beginning:
+            self._stopping = True
         for attempt in [attempt for attempt in self._attempts.values() if not attempt.begun]:
             self._drop(attempt)
             self._submit(attempt.workflow_id, NotBegun(run_id=attempt.run_id, command_id=attempt.command_id))
