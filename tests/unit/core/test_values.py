@@ -139,6 +139,7 @@ def test_waits_grow_by_the_coefficient_up_to_the_longest() -> None:
     waits = [policy.wait_ms(failures, 0.5) for failures in (1, 2, 3, 4, 5, 5_000)]
 
     assert waits == [1_000, 3_000, 9_000, 20_000, 20_000, 20_000]
+    assert RetryPolicy().wait_ms(5_000, 0.5) == 10_000  # more than a float could hold
 
 
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 200))
