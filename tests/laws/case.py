@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from holdfast import Engine, HistoryEvent
+from holdfast.core.definitions import workflow_name
 from holdfast.core.history import Event
 from holdfast.ports import StateStore
 from tests.play import Anything, Code, json_bytes
@@ -102,7 +103,7 @@ class Story(NamedTuple):
     def code(self) -> Code:
         """The workflow function that it is a history of."""
         name = self.history[0].name
-        return next(code for code in self.case.workflows if code.__name__ == name)
+        return next(code for code in self.case.workflows if workflow_name(code) == name)
 
 
 def as_event(entry: HistoryEvent) -> Event:
