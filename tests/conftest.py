@@ -5,6 +5,10 @@ import inspect
 import os
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("holdfast", deadline=None)  # a busy machine is no failure
+settings.load_profile("holdfast")
 
 
 def require(condition: object, reason: str) -> None:

@@ -103,16 +103,20 @@ async def test_the_default_pool_has_32_threads() -> None:
 async def test_an_attempt_on_a_thread_is_given_up_at_its_time_out_and_others_take_its_place() -> None:
     gate = threading.Event()
     finished: list[int] = []
+    loop, begun = asyncio.get_running_loop(), asyncio.Event()
 
     def block(number: int, context: ActivityContext) -> int:
         if number == 0 and context.attempt == 1:
+            loop.call_soon_threadsafe(begun.set)
             gate.wait(30)
             finished.append(number)
         return context.attempt
 
-    run = calls(block, 3, timeout=0.2)
+    run = calls(block, 3, timeout=600, retry=RetryPolicy(initial_interval=0))
     async with TestEnvironment(workflows=[run], activities=[block], max_threads=1) as env:
         handle = await env.engine.start(run, id="a")
+        await begun.wait()
+        env.clock.skip_to(env.clock.now() + 600_000)
         assert await handle.result() == [2, 1, 1]
         assert env.engine.stats().abandoned == 1
         before = await types_of(env.engine, "a")
@@ -157,19 +161,28 @@ async def test_whatever_a_plain_activity_raises_ends_its_attempt_and_not_its_thr
 
 
 async def test_heartbeats_from_threads_keep_an_attempt_alive_and_reach_the_next_one() -> None:
+    loop = asyncio.get_running_loop()
+    beaten: asyncio.Queue[int] = asyncio.Queue()
+    goes_on = threading.Semaphore(0)
+
     def work(_number: int, context: ActivityContext) -> Anything:
-        for row in range(10):
+        for row in range(3):
             context.heartbeat({"row": row})
-            time.sleep(0.02)
+            loop.call_soon_threadsafe(beaten.put_nowait, row)
+            goes_on.acquire(timeout=30)
         if context.attempt == 1:
             raise OSError
-        return context.last_heartbeat
+        return [context.attempt, context.last_heartbeat]
 
-    run = calls(work, heartbeat_timeout=0.15, retry=RetryPolicy(initial_interval=0))
+    run = calls(work, heartbeat_timeout=900, retry=RetryPolicy(initial_interval=0))
     async with TestEnvironment(workflows=[run], activities=[work]) as env:
-        [last] = await (await env.engine.start(run)).result()
+        handle = await env.engine.start(run)
+        for _ in range(6):
+            await beaten.get()
+            env.clock.skip_to(env.clock.now() + 600_000)
+            goes_on.release()
 
-    assert last["row"] >= 4
+        assert await handle.result() == [[2, {"row": 2}]]
 
 
 async def test_a_clean_end_does_not_wait_for_a_stuck_thread_beyond_its_drain() -> None:

@@ -160,7 +160,7 @@ async def test_taking_ownership_survives_a_lost_answer() -> None:
         assert content(store, "owner:0")["released"] is True
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     plan=st.lists(st.sampled_from(["ok", "ok", "lost", "applied"]), max_size=40),
     setup=st.sampled_from(GUARDS),
