@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from holdfast.core.codec import decode_json
 from holdfast.core.errors import NondeterminismError
+from holdfast.core.failure import FailureInfo
 from holdfast.core.history import COMMANDS, INPUTS, Command, Event, EventType
 
 if TYPE_CHECKING:
@@ -70,6 +72,14 @@ def _compare(recorded: Sequence[Event], found: Sequence[Command], cause: Event, 
     missing = next((event for event, key in zip(recorded, wanted, strict=True) if key not in asked), None)
     extra = next((command for command, key in zip(found, asked, strict=True) if key not in wanted), None)
     expected = missing.words() if missing is not None else "nothing more"
-    got = extra.words() if extra is not None else "nothing"
+    got = _words(extra) if extra is not None else "nothing"
     message = f"the code does not fit the history: after event {seq}, {cause.words()}, expected {expected}, found {got}"
     raise NondeterminismError(message, expected=expected, found=got)
+
+
+def _words(command: Command) -> str:
+    """Name a command; where it is the run's failure, say what the code has raised."""
+    if command.type is not EventType.WORKFLOW_FAILED:
+        return command.words()
+    failure = FailureInfo.from_json(decode_json(command.value))
+    return f"{command.words()}: {failure.type}: {failure.message}"

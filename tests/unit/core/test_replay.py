@@ -194,3 +194,17 @@ def test_the_run_keeps_its_time_when_an_event_is_late(begin: Begin) -> None:
     events = [replace(event, at=event.at) for event in play.history]
 
     assert play.replayed(events).loop.now_ms == play.now
+
+
+async def broken(_ctx: WorkflowContext) -> None:
+    message = "field 'city' is gone"
+    raise LookupError(message)
+
+
+def test_code_that_raises_where_the_history_goes_on_is_named_by_what_it_raised(begin: Begin) -> None:
+    with pytest.raises(
+        NondeterminismError, match=r"found workflow_failed.*: LookupError: field 'city' is gone"
+    ) as caught:
+        replayed(broken, history_of(begin))
+
+    assert caught.value.expected == "activity_started 'charge' (id 1)"
