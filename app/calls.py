@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import CancelledError, Future
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from app.errors import NoAnswerError, NotReadyError
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["Calls"]
 
 T = TypeVar("T")
+
+_ENDING: Final = "the service is shutting down"
 
 
 class Calls:
@@ -44,15 +46,18 @@ class Calls:
             NoAnswerError: The time is over: the call is cancelled, and whether it took effect is unknown.
             NotReadyError: The service shuts down.
         """
-        future = asyncio.run_coroutine_threadsafe(call, self._loop)
+        try:
+            future = asyncio.run_coroutine_threadsafe(call, self._loop)
+        except RuntimeError as error:  # the loop has ended
+            call.close()
+            raise NotReadyError(_ENDING) from error
         group = self._waiting if waits else self._under_way
         with self._lock:
             group.add(future)
         try:
             return future.result(seconds)
         except CancelledError as error:
-            message = "the service is shutting down"
-            raise NotReadyError(message) from error
+            raise NotReadyError(_ENDING) from error
         except TimeoutError as error:
             if future.done() and not future.cancelled():
                 raise  # the call's own

@@ -38,6 +38,9 @@ class EngineThread:
         self._engine = Engine(store, **options)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._closing = threading.Lock()
+        self._submitting = threading.Lock()
+        """Held while a call is put on the loop, and while the loop is taken away: no call comes to a loop that ends."""
 
     @property
     def engine(self) -> Engine:
@@ -71,18 +74,20 @@ class EngineThread:
 
     def close(self) -> None:
         """Close the engine, and end its thread; harmless when that is done already."""
-        if self._loop is None:
-            return
-        try:
-            self.run(self._engine.close())
-        finally:
-            self._stop()
+        with self._closing:
+            if self._loop is None:
+                return
+            try:
+                self.run(self._engine.close())
+            finally:
+                self._stop()
 
     def _stop(self) -> None:
-        if self._loop is not None and self._thread is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        with self._submitting:
+            loop, self._loop = self._loop, None
+        if loop is not None and self._thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
             self._thread.join()
-        self._loop = None
 
     def __enter__(self) -> Self:
         """Open it."""
@@ -104,11 +109,12 @@ class EngineThread:
             StoreError: The engine is closed, or is closed before the answer is there.
             TimeoutError: There is no answer in time.
         """
-        if self._loop is None:
-            call.close()
-            message = "the engine is closed"
-            raise StoreError(message)
-        future = asyncio.run_coroutine_threadsafe(call, self._loop)
+        with self._submitting:
+            if self._loop is None:
+                call.close()
+                message = "the engine is closed"
+                raise StoreError(message)
+            future = asyncio.run_coroutine_threadsafe(call, self._loop)
         try:
             return future.result(timeout)
         except concurrent.futures.CancelledError as error:

@@ -1,5 +1,6 @@
 """What callers are told while the service cannot work: at once, in a form they can act on, and until it can again."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Sequence
@@ -8,7 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from app.bootstrap import build_engine
-from app.errors import StartupError
+from app.calls import Calls
+from app.errors import NotReadyError, StartupError
 from app.factory import create_app
 from app.service import Service
 from app.settings import Settings
@@ -104,6 +106,14 @@ def test_after_it_is_closed_every_call_is_refused() -> None:
         problem(client.get("/v1/runs"), 503, "not_ready")
         problem(client.get("/readyz"), 503, "not_ready")
         assert "holdfast_ready 0.0" in client.get("/metrics").text
+
+
+def test_a_call_that_comes_when_the_engines_loop_has_just_ended_is_refused() -> None:
+    loop = asyncio.new_event_loop()
+    loop.close()
+
+    with pytest.raises(NotReadyError, match="the service is shutting down"):
+        Calls(loop).run(asyncio.sleep(0), 1)
 
 
 def test_a_service_that_has_lost_the_runs_refuses_work_and_says_so() -> None:

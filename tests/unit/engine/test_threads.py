@@ -303,6 +303,39 @@ def test_a_thread_that_waits_for_a_result_is_let_go_when_the_engine_closes() -> 
     assert isinstance(told[0], StoreError)
 
 
+def test_a_call_that_comes_when_the_engines_loop_has_just_ended_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    thread = EngineThread(MemoryStore(), workflows=[parked])
+    told: list[str] = []
+
+    def ask() -> None:
+        with pytest.raises(StoreError) as caught:
+            thread.query("a", "status")
+        told.append(str(caught.value))
+
+    caller = threading.Thread(target=ask, daemon=True)
+
+    class Loop(asyncio.SelectorEventLoop):
+        def close(self) -> None:
+            caller.start()
+            caller.join(1)
+            super().close()
+
+    monkeypatch.setattr(asyncio, "new_event_loop", Loop)
+    thread.open()
+    thread.close()
+
+    assert told == ["the engine is closed"]
+
+
+def test_a_call_may_be_given_up_on() -> None:
+    with EngineThread(MemoryStore(), workflows=[parked]) as thread:
+        thread.start(parked, id="a")
+        with pytest.raises(TimeoutError):
+            thread.run(thread.engine.handle("a").result(), timeout=0.01)
+
+        assert thread.query("a", "status") == "running"
+
+
 def test_an_engine_that_cannot_be_opened_leaves_no_thread_behind() -> None:
     class Broken(MemoryStore):
         async def open(self) -> None:
