@@ -44,8 +44,8 @@ def doctor(session: Session) -> None:
     rows = [[one.check, one.verdict, f"{one.found}{': ' + one.advice if one.advice else ''}"] for one in findings]
     session.show({"items": [asdict(one) for one in findings]}, lambda: table(["CHECK", "VERDICT", "FOUND"], rows))
     if any(one.verdict == "wrong" for one in findings):
-        reached = findings[0].verdict == "ok"
-        raise typer.Exit(Status.FAILED if reached else Status.UNREACHABLE)
+        is_away = (findings[0].check, findings[0].verdict) == ("reachable", "wrong")
+        raise typer.Exit(Status.UNREACHABLE if is_away else Status.FAILED)
 
 
 def _findings(client: Client) -> Iterator[Finding]:
