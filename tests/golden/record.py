@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 from holdfast.testing import save_history
-from tests.golden.flows import shipping_as_it_was
+from tests.golden.flows import packing_as_it_was, shipping_as_it_was
 from tests.laws import shapes_of_examples
 from tests.laws.activities import ACTIVITIES
-from tests.laws.case import Story, case
+from tests.laws.case import Story, case, signal
 from tests.laws.corpus import CASES
 from tests.laws.recording import record
 
@@ -36,7 +36,8 @@ SHAPES = (
     "stoppable",
 )
 CHANGED = case(shipping_as_it_was, name="shipping", input="order-7", activities=ACTIVITIES)
-RECORDED = (*shapes_of_examples.CASES, *(CASES[name] for name in SHAPES), CHANGED)
+PATCHED = case(packing_as_it_was, signal(9, "weighed"), name="packing", input="order-7", activities=ACTIVITIES)
+RECORDED = (*shapes_of_examples.CASES, *(CASES[name] for name in SHAPES), CHANGED, PATCHED)
 
 
 def file_of(story: Story) -> str:

@@ -11,8 +11,8 @@ import pytest
 from holdfast import NondeterminismError, RunStatus
 from holdfast.core.history import OUTCOMES
 from holdfast.testing import load_history, replay
-from tests.golden.flows import shipping_as_it_is, shipping_as_it_was
-from tests.golden.record import CHANGED, HISTORIES, RECORDED, record_all
+from tests.golden.flows import packing_as_it_is, packing_as_it_was, shipping_as_it_is, shipping_as_it_was
+from tests.golden.record import CHANGED, HISTORIES, PATCHED, RECORDED, record_all
 from tests.laws import laws
 from tests.laws.case import Story
 
@@ -67,6 +67,13 @@ def test_changed_code_is_told_what_was_expected_and_what_found() -> None:
         "the code does not fit the history: after event 3, activity_completed 'echo' (id 1), "
         "expected timer_started (id 2), found activity_started 'echo' (id 2)"
     )
+
+
+def test_code_with_a_patched_change_fits_what_was_recorded_before_the_change() -> None:
+    (path,) = HISTORIES.glob(f"{PATCHED.name}--*.json")
+
+    assert replay(packing_as_it_was, path) is RunStatus.COMPLETED
+    assert replay(packing_as_it_is, path) is RunStatus.COMPLETED
 
 
 def test_recording_again_gives_the_same_histories(tmp_path: Path) -> None:
