@@ -8,7 +8,7 @@ import pytest
 from holdfast import RunStatus, WorkflowCanceledError, WorkflowContext, WorkflowFinishedError, WorkflowTimedOutError
 from holdfast.stores import MemoryStore
 from tests.play import Anything
-from tests.unit.engine.kit import died, engine_on, on_skipping_loop, parked, types_of
+from tests.unit.engine.kit import collect, died, engine_on, on_skipping_loop, parked, types_of
 
 RAN: list[Any] = []
 
@@ -149,3 +149,22 @@ async def test_a_paused_run_stays_paused_over_a_restart_and_goes_on_where_it_was
         assert await second.query("a", "status") == "paused"
         await second.resume("a")
         assert await second.handle("a").result() == [1, 5]
+
+
+@on_skipping_loop
+async def test_what_came_during_a_pause_and_was_applied_after_it_is_not_applied_again_by_a_restart() -> None:
+    store = MemoryStore()
+    async with engine_on(store) as first:
+        await first.start(collect, 4, id="a")
+        await first.pause("a")
+        for number in (1, 2):
+            await first.signal("a", "n", number)
+        await first.resume("a")
+        await first.pause("a")
+        await first.signal("a", "n", 3)
+
+    async with engine_on(store) as second:
+        assert await second.query("a", "taken") == [1, 2]
+        await second.resume("a")
+        await second.signal("a", "n", 4)
+        assert await second.handle("a").result() == [1, 2, 3, 4]

@@ -1,6 +1,7 @@
 """Documents that a store refuses for good: found by halves, and nobody but their own run is disturbed."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -9,7 +10,7 @@ from holdfast.ports import Conflict, Guard, Write, Written
 from holdfast.stores import MemoryStore
 from tests.play import Anything
 from tests.unit.engine.kit import collect, echo, engine_on, eventually, nap, on_skipping_loop, steps
-from tests.unit.engine.stores import Guarded, Picky, Store, documents
+from tests.unit.engine.stores import Guarded, Picky, Store, content, documents
 
 GUARDS: list[tuple[Guard, bool, bool]] = [
     ("key", True, False),
@@ -284,3 +285,40 @@ async def test_a_chore_that_is_refused_does_not_stop_the_runs() -> None:
         await eventually(lambda: documents(store, "index:"))
     async with engine_on(store) as again:
         assert len((await again.list(limit=100)).items) == 30
+
+
+class Gated(Picky):
+    """Holds each call back until the gate is open, and then refuses what it dislikes."""
+
+    def __init__(self, dislikes: Callable[[Write], bool]) -> None:
+        super().__init__(dislikes)
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def apply(self, writes: Sequence[Write]) -> list[Written | Conflict]:
+        await self.gate.wait()
+        return await super().apply(writes)
+
+
+@on_skipping_loop
+async def test_a_refused_batch_of_runs_and_chores_is_taken_apart_and_the_rest_of_both_is_written() -> None:
+    store = Gated(mentions(b"poison"))
+    async with engine_on(store) as engine:
+        for name in ("ahead", "fine", "bad"):
+            await engine.start(collect, 1, id=name)
+        before = content(store, "owner:0")["renewals"]
+        store.gate.clear()
+        ahead = asyncio.create_task(engine.signal("ahead", "n", 0))
+        await asyncio.sleep(1)
+        words = {"fine": "x", "bad": "poison"}
+        both = [asyncio.create_task(engine.signal(name, "n", word)) for name, word in words.items()]
+        await asyncio.sleep(4)  # long enough for a renewal to join them
+        store.gate.set()
+        await ahead
+        fine, bad = await asyncio.gather(*both, return_exceptions=True)
+
+        assert any({"run:fine", "run:bad", "owner:0"} <= set(batch) for batch in store.batches)
+        assert fine is None
+        assert isinstance(bad, StoreError)
+        assert content(store, "owner:0")["renewals"] != before
+        assert engine.not_ready() == ""
