@@ -22,6 +22,8 @@ __all__ = ["LoneWorker", "RootLogger", "Worker"]
 
 ARRIVAL_SECONDS: Final = 30.0
 """The longest that a request, head and body, may take to arrive; then its connection is closed."""
+CROWDED_SECONDS: Final = 2.0
+"""The same while half of the threads, or more, do nothing else than to wait for requests to arrive."""
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -56,7 +58,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def handle(self, conn: Any) -> Any:  # noqa: ANN401 - gunicorn's own
         """Serve the next request of a connection."""
-        self._arriving[conn.sock] = time.monotonic() + ARRIVAL_SECONDS
+        self._arriving[conn.sock] = time.monotonic()
         try:
             return super().handle(conn)
         finally:
@@ -65,9 +67,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def murder_pending(self) -> None:
         """Close connections whose request has not arrived in time; gunicorn calls this every second."""
         super().murder_pending()
-        now = time.monotonic()
-        for client, due in list(self._arriving.items()):
-            if now > due and self._arriving.pop(client, None) is not None:
+        crowded = len(self._arriving) >= self.cfg.threads // 2
+        began = time.monotonic() - (CROWDED_SECONDS if crowded else ARRIVAL_SECONDS)
+        for client, since in list(self._arriving.items()):
+            if since < began and self._arriving.pop(client, None) is not None:
                 with contextlib.suppress(OSError):  # it has just closed by itself
                     client.shutdown(socket.SHUT_RD)  # whoever reads from it sees its end
 

@@ -41,7 +41,7 @@ def encode(value: object, what: str, *, limit: int) -> bytes:
         raw = fitted(orjson.dumps(value, default=_to_jsonable, option=orjson.OPT_PASSTHROUGH_DATACLASS))
     except (TypeError, orjson.JSONEncodeError) as error:
         message = f"{what} cannot be written as JSON: {error.__cause__ or error}"
-        raise PayloadError(message) from error
+        raise PayloadError(message) from None  # the message has all of it
     if len(raw) > limit:
         message = f"{what} is {len(raw):,} bytes; the limit is {limit:,}"
         raise PayloadError(message, too_large=True)

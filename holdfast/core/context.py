@@ -176,7 +176,8 @@ class WorkflowContext:
         """
         decode = decode_json if type is None else decoder_for(type, f"signal {name!r}")
         mailbox = self._run.mailbox(name)
-        return decode(await (mailbox.take() if timeout is None else _within(timeout, mailbox.take())))
+        taken = mailbox.take()
+        return decode(await (taken if timeout is None else _within(timeout, taken, f"signal {name!r} did not come")))
 
     def signal_channel(self, name: str, *, type: Any = None) -> SignalChannel:
         """Give the signals of a name as an async iterator that never ends."""
@@ -209,7 +210,7 @@ class WorkflowContext:
         """
         if not condition():
             holds = self._run.add_condition(condition)
-            await (holds if timeout is None else _within(timeout, holds))
+            await (holds if timeout is None else _within(timeout, holds, "the condition did not hold"))
 
     def as_completed(self, awaitables: Iterable[Awaitable[T]]) -> CompletionOrder[T]:
         """Iterate over awaitables in the order they complete, as `asyncio.as_completed` does, but deterministically."""
@@ -346,8 +347,9 @@ class SignalChannel:
         Raises:
             TimeoutError: None came in time.
         """
-        mailbox = self._run.mailbox(self._name)
-        return self._decode(await (mailbox.take() if timeout is None else _within(timeout, mailbox.take())))
+        taken = self._run.mailbox(self._name).take()
+        what = f"signal {self._name!r} did not come"
+        return self._decode(await (taken if timeout is None else _within(timeout, taken, what)))
 
     def __aiter__(self) -> SignalChannel:
         """Iterate over signals as they come."""
@@ -380,6 +382,14 @@ class _RunLogger(logging.LoggerAdapter[logging.Logger]):
         return msg, kwargs
 
 
-async def _within(timeout: Duration, awaitable: Awaitable[T]) -> T:
-    async with asyncio.timeout(milliseconds(timeout, "timeout") / 1000):
-        return await awaitable
+async def _within(timeout: Duration, awaitable: Awaitable[T], what: str) -> T:
+    seconds = milliseconds(timeout, "timeout") / 1000
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await awaitable
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        message = f"{what} within {seconds:g} s"
+        raise TimeoutError(message) from None

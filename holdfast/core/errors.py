@@ -137,8 +137,7 @@ class WorkflowFailedError(HoldfastError):
 
     def __init__(self, workflow_id: str, run_id: str, failure: FailureInfo) -> None:
         """Name the run and the innermost reason in the message."""
-        reason = failure.innermost().message
-        super().__init__(f"workflow {workflow_id!r} {self.verb}" + (f": {reason}" if reason else ""))
+        super().__init__(f"workflow {workflow_id!r} {self.verb}: {failure.reason}")
         self.workflow_id = workflow_id
         self.run_id = run_id
         self.failure = failure

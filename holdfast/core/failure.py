@@ -70,6 +70,16 @@ class FailureInfo:
             failure = failure.cause
         return failure
 
+    @property
+    def reason(self) -> str:
+        """What started it, in words: the message of the innermost cause that has one, else the type of the failure."""
+        failure: FailureInfo | None = self
+        reason = self.type
+        while failure is not None:
+            reason = failure.message or reason
+            failure = failure.cause
+        return reason
+
 
 def _text(error: BaseException) -> str:
     try:

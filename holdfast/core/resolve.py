@@ -68,7 +68,7 @@ def _fail_activity(run: Instance, event: Event) -> None:
 def _fail_child(run: Instance, event: Event) -> None:
     cause = FailureInfo.from_json(decode_json(event.value))
     child = (event.details or {}).get("workflow_id", "")
-    message = f"child workflow {child!r} did not complete: {cause.innermost().message or cause.type}"
+    message = f"child workflow {child!r} did not complete: {cause.reason}"
     _reject(run, event, ChildWorkflowError(message, workflow_id=child, cause=cause))
 
 

@@ -96,7 +96,7 @@ class Engine(RunCalls):
 
     @property
     def is_stuck(self) -> bool:
-        """Whether workflow code has held the engine's thread for over 30 seconds."""
+        """Whether something has held the engine's thread for over 30 seconds: the process should be restarted."""
         return self._parts.watchdog.is_stuck
 
     def stats(self) -> EngineStats:

@@ -164,7 +164,6 @@ class Runtime:
         turns, self._dirty = self._dirty[:_TURNS_PER_TICK], self._dirty[_TURNS_PER_TICK:]
         for run in turns:
             if self.closed_by is None:
-                watchdog.turns += 1
                 watchdog.whose = run.workflow_id
                 self._turn(run, now)
         watchdog.whose = ""

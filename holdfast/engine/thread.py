@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from holdfast.core.errors import StoreError
 from holdfast.engine.engine import Engine
@@ -25,6 +25,7 @@ __all__ = ["BlockingHandle", "EngineThread"]
 T = TypeVar("T")
 
 _END = object()
+_LEFT_SECONDS: Final = 1.0
 
 
 class EngineThread:
@@ -69,7 +70,8 @@ class EngineThread:
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        if left:  # an activity that will not be cancelled was given up on: the thread does not wait for it
+            loop.run_until_complete(asyncio.wait(left, timeout=_LEFT_SECONDS))
         loop.close()
 
     def close(self) -> None:

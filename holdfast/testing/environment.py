@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from holdfast.core.definitions import ActivityDefinition
 from holdfast.core.durations import Duration, milliseconds
+from holdfast.core.errors import HoldfastError, NondeterminismError
+from holdfast.core.history import RunStatus
 from holdfast.engine.engine import Engine
 from holdfast.stores.memory import MemoryStore
 from holdfast.testing.clock import SkippingClock
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["TestEnvironment"]
 
 T = TypeVar("T")
+
+_GLANCE_SECONDS: Final = 0.01
 
 
 class TestEnvironment:
@@ -46,6 +50,7 @@ class TestEnvironment:
         activities: Iterable[ActivityFunction] = (),
         store: StateStore | None = None,
         dev_replay: bool = True,
+        patience: Duration = 5,
         **options: Any,  # noqa: ANN401 - the fields of EngineOptions, by name
     ) -> None:
         """Describe an environment; it is used as an async context manager.
@@ -55,9 +60,11 @@ class TestEnvironment:
             activities: The activities they call; `stub` replaces or adds some.
             store: Where runs are kept; in memory by default.
             dev_replay: Replay each run after every activation.
+            patience: How long, in real time, to wait for somebody else where nothing is left to do in here.
             options: The fields of `EngineOptions`.
         """
         self.clock = SkippingClock()
+        self._patience = milliseconds(patience, "patience") / 1000
         self.engine = Engine(
             store or MemoryStore(),
             workflows=workflows,
@@ -119,9 +126,27 @@ class TestEnvironment:
         """Wait until nothing goes on that does not wait for time or for somebody outside."""
         await self.engine.settled()
 
-    async def skipping(self, wanted: Awaitable[T]) -> T:
-        """Await something, and skip time whenever nothing else is left to do."""
+    async def skipping(self, wanted: Awaitable[T], *, of: str | None = None) -> T:
+        """Await something, and skip time whenever nothing else is left to do.
+
+        Args:
+            wanted: What to await.
+            of: The workflow id whose result it is, if it is one.
+
+        Raises:
+            NondeterminismError: That run is stalled, for its code does not do the same again.
+            HoldfastError: It is stalled for another reason.
+            TimeoutError: Nothing was left to do, and no time to skip to, for as long as `patience`.
+        """
         task = asyncio.ensure_future(wanted)
+        try:
+            await self._skip_until_done(task, of)
+            return task.result()
+        finally:
+            task.cancel()
+
+    async def _skip_until_done(self, task: asyncio.Future[Any], of: str | None) -> None:
+        waited = 0.0
         while not task.done():
             settled = asyncio.ensure_future(self.engine.settled())
             await asyncio.wait({task, settled}, return_when=asyncio.FIRST_COMPLETED)
@@ -132,11 +157,32 @@ class TestEnvironment:
             due = self.clock.next_due()
             if task.done() or not self.engine.is_settled:
                 continue
-            if due is None:
-                await asyncio.wait({task}, timeout=0.01)
-            else:
+            if due is not None:
                 self.clock.skip_to(due)
-        return task.result()
+                continue
+            stands = await self._stands(of)
+            if waited < self._patience:
+                await asyncio.wait({task}, timeout=_GLANCE_SECONDS)
+                waited += _GLANCE_SECONDS
+            else:
+                message = f"nothing is left to do that could bring what is awaited{stands}"
+                raise TimeoutError(message)
+
+    async def _stands(self, workflow_id: str | None) -> str:
+        """Say what a run waits for.
+
+        Raises:
+            HoldfastError: It is stalled: nothing will come of it.
+        """
+        if workflow_id is None:
+            return ""
+        run = await self.engine.describe(workflow_id)
+        if run.status is RunStatus.STALLED and run.error is not None:
+            message = f"workflow {workflow_id!r} is stalled: {run.error.message}"
+            if run.error.type != NondeterminismError.__name__:
+                raise HoldfastError(message)
+            raise NondeterminismError(message, **run.error.details)
+        return f": workflow {workflow_id!r} waits for {', '.join(run.waiting_for) or 'nothing'}"
 
 
 class SkippingHandle:
@@ -149,7 +195,7 @@ class SkippingHandle:
 
     async def result(self, *, timeout: Duration | None = None) -> Any:  # noqa: ANN401 - of the workflow's own type
         """Wait for the run to end, skipping time, and give its result."""
-        return await self._environment.skipping(self._handle.result(timeout=timeout))
+        return await self._environment.skipping(self._handle.result(timeout=timeout), of=self._handle.id)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a handle has
         return getattr(self._handle, name)

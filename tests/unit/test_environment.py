@@ -1,5 +1,7 @@
 """The test environment that is shipped: time is skipped, activities are played, histories are saved and replayed."""
 
+import asyncio
+import random
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -116,3 +118,27 @@ async def test_a_history_is_replayed_in_a_running_loop_and_from_a_file(tmp_path:
     assert replay(nap, history[:2]) is RunStatus.RUNNING
     with pytest.raises(NondeterminismError, match="expected timer_started"):
         replay(parked, history)
+
+
+async def gamble(ctx: WorkflowContext) -> None:
+    await ctx.execute_activity(charge, random.randrange(1_000_000))  # not the run's own
+
+
+async def test_code_that_is_not_deterministic_fails_where_its_result_is_awaited() -> None:
+    async with TestEnvironment(workflows=[gamble], activities=[charge]) as env:
+        env.stub(charge, "paid")
+
+        with pytest.raises(NondeterminismError, match=r"workflow 'a' is stalled: .* when it was replayed") as caught:
+            await env.execute(gamble, id="a")
+
+        assert caught.value.expected.startswith("activity_started 'charge' (id 1)")
+
+
+async def test_a_run_that_nobody_ends_is_told_with_what_it_waits_for() -> None:
+    async with TestEnvironment(workflows=[collect, order], patience=0.02) as env:
+        with pytest.raises(TimeoutError, match=r"nothing is left to do.*workflow 'a' waits for signal 'n'"):
+            await env.execute(collect, id="a")
+        with pytest.raises(TimeoutError, match=r"workflow 'b' waits for .*charge.*not registered"):
+            await env.execute(order, id="b")
+        with pytest.raises(TimeoutError, match=r"nothing is left to do that could bring what is awaited$"):
+            await env.skipping(asyncio.Event().wait())

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast import FailureInfo, HoldfastError, InvalidIdError, NonRetryableError, PayloadError, RetryPolicy
+from holdfast import (
+    FailureInfo,
+    HoldfastError,
+    InvalidIdError,
+    NonRetryableError,
+    PayloadError,
+    RetryPolicy,
+    WorkflowFailedError,
+)
 from holdfast.core.durations import milliseconds
 from holdfast.core.ids import MAX_COMMAND_ID, check_id, child_run_id, lineage_id
 
@@ -267,3 +275,16 @@ def test_what_cannot_be_recorded_of_an_error_is_left_out(details: object) -> Non
 
 def test_a_message_that_utf8_cannot_hold_is_recorded_in_part() -> None:
     assert FailureInfo.of(ValueError("a\ud800b")).message == "a?b"
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (FailureInfo("ValueError", "outer", None, FailureInfo("KeyError", "inner")), "inner"),
+        (FailureInfo("ValueError", "outer", None, FailureInfo("CancelledError", "")), "outer"),
+        (FailureInfo("TimeoutError", "", None, FailureInfo("CancelledError", "")), "TimeoutError"),
+    ],
+)
+def test_the_reason_of_a_failure_is_its_innermost_message_or_else_its_type(failure: FailureInfo, reason: str) -> None:
+    assert failure.reason == reason
+    assert str(WorkflowFailedError("a", "r", failure)) == f"workflow 'a' failed: {reason}"

@@ -336,6 +336,31 @@ def test_a_call_may_be_given_up_on() -> None:
         assert thread.query("a", "status") == "running"
 
 
+def test_an_activity_that_will_not_end_does_not_keep_the_engines_thread() -> None:
+    asked = 0
+    began = threading.Event()
+
+    async def stubborn(_number: int) -> None:
+        nonlocal asked
+        began.set()
+        while asked < 100:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                asked += 1
+
+    workflow = calls(stubborn)
+    thread = EngineThread(MemoryStore(), workflows=[workflow], activities=[stubborn], drain=0)
+    thread.open()
+    thread.start(workflow)
+    assert began.wait(10)
+
+    thread.close()
+
+    assert asked > 0
+    assert not [each for each in threading.enumerate() if each.name == "holdfast-engine"]
+
+
 def test_an_engine_that_cannot_be_opened_leaves_no_thread_behind() -> None:
     class Broken(MemoryStore):
         async def open(self) -> None:
