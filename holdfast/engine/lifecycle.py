@@ -140,9 +140,10 @@ class Parts:
         self.index = Index()
         self.watchdog = Watchdog(self.log)
         self._hooks = HookCaller(hooks, self.log)
-        self._reader = Reader(store, options.chance)
+        self._reader = Reader(store, options.chance, self.log)
         self._tasks: list[asyncio.Task[None]] = []
         self._state = "new"
+        self._closed = asyncio.Event()
 
     # Opening.
 
@@ -231,8 +232,16 @@ class Parts:
         up by the next process.
         """
         if self._state != "open":
+            if self._state in {"closing", "closed"}:
+                await self._closed.wait()
             return
         self._state = "closing"
+        try:
+            await self._close()
+        finally:
+            self._closed.set()
+
+    async def _close(self) -> None:
         drain = milliseconds(self.options.drain, "drain") / 1000
         answered = True
         await self.runtime.attempts.stop(drain)
@@ -295,7 +304,7 @@ class Parts:
             return f"the engine is {self._state}"
         if self.runtime.closed_by is not None:
             return str(self.runtime.closed_by)
-        return "" if self._reader.available else "the store does not answer"
+        return f"the store does not answer: {self._reader.trouble}" if self._reader.trouble else ""
 
     def observe(self, hooks: Hooks) -> None:
         """Call these hooks too."""

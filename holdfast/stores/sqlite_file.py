@@ -8,6 +8,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, Final
 
+from holdfast.core.errors import StoreUnavailableError
 from holdfast.ports import ABSENT, ANY, Conflict, Document, Written
 from holdfast.stores.sqlite_format import LOG_BYTES, VERSIONS_PER_OPEN, open_file, translated
 
@@ -53,6 +54,7 @@ class SqliteFile:
         self._log_path = path.with_name(path.name + "-wal")
         self._connection: sqlite3.Connection
         self._version = self._reserved = 0
+        self._place: tuple[int, int] | None = None
         self._is_open = self._log_in_use = False
         self._quiet_at = self._retry_at = 0.0
 
@@ -62,9 +64,17 @@ class SqliteFile:
         self._reserved = self._version + VERSIONS_PER_OPEN
         self._is_open = self._log_in_use = True
         self._quiet_at = time.monotonic() + QUIET_SECONDS
+        self._place = _place(self._path)
+
+    def _check_place(self) -> None:
+        """Refuse to write into a file that nobody will find again."""
+        if _place(self._path) != self._place:
+            msg = f"{self._path} was moved or deleted while it was open: put it back, or stop this process"
+            raise StoreUnavailableError(msg)
 
     def write(self, writes: Sequence[Write]) -> list[Written | Conflict]:
         """Commit a batch, with fsync, or at the first conflict nothing of it."""
+        self._check_place()
         connection = self._connection
         version = self._version = self._version + 1
         try:
@@ -159,6 +169,15 @@ class SqliteFile:
         with contextlib.suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self._connection.execute("rollback")
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """Say which file stands at a path; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _statement(write: Write, version: int) -> tuple[str, _Row]:

@@ -297,3 +297,21 @@ async def test_a_checkpoint_that_fails_meanwhile_is_logged_and_tried_again(
     assert path.stat().st_size > size
     assert await value_of(store, "large:0") == b"1" * 10_000
     await store.close()
+
+
+async def test_a_file_that_was_moved_or_deleted_takes_no_writes_until_it_is_back(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.open()
+    await put(store, "a", b"1")
+
+    away = path.rename(path.with_name("away.db"))
+    with pytest.raises(StoreUnavailableError, match=r"runs\.db was moved or deleted while it was open"):
+        await put(store, "a", b"2")
+    path.write_bytes(b"another")
+    with pytest.raises(StoreUnavailableError, match="was moved or deleted"):
+        await put(store, "a", b"2")
+    away.replace(path)
+
+    await put(store, "a", b"3")
+    assert await value_of(store, "a") == b"3"
+    await store.close()

@@ -157,7 +157,6 @@ class Partition:
             try:
                 results = await self._store.write(writes)
             except StoreUnavailableError as error:
-                self._log.warning("the store does not answer: %s", error)
                 await self._reader.pause(error)
                 continue
             key = writes[0].key

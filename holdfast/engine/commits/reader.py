@@ -14,6 +14,7 @@ from holdfast.engine.records.head import Head
 from holdfast.engine.records.seen import Seen
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Iterator, Sequence
 
     from holdfast.core.history import Event
@@ -48,19 +49,21 @@ class Reader:
     """Reads for the engine. An outage makes it wait; it never makes a document look absent.
 
     Attributes:
-        available: Whether the store answered when it was last asked.
+        trouble: Why the store did not answer when it was last asked; empty where it did.
     """
 
-    def __init__(self, store: StateStore, chance: Callable[[], float]) -> None:
+    def __init__(self, store: StateStore, chance: Callable[[], float], log: logging.Logger) -> None:
         """Read from a store.
 
         Args:
             store: The store.
             chance: Draws a random number in [0, 1), to spread retries.
+            log: Is told when the store stops answering, and when it answers again.
         """
-        self.available = True
+        self.trouble = ""
         self._store = store
         self._chance = chance
+        self._log = log
         self._failures = 0
 
     async def read(self, keys: Sequence[str]) -> dict[str, Document]:
@@ -83,11 +86,15 @@ class Reader:
 
     def answered(self) -> None:
         """Note that the store has answered."""
-        self.available, self._failures = True, 0
+        if self._failures:
+            self._log.warning("the store answers again, after %d calls that failed", self._failures)
+            self.trouble, self._failures = "", 0
 
     async def pause(self, error: StoreUnavailableError) -> None:
         """Wait before the store is asked again, longer after each failure."""
-        self.available = False
+        if not self._failures:
+            self._log.warning("the store does not answer, and is asked until it does: %s", error)
+        self.trouble = str(error)
         self._failures += 1
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self._failures, 10))
         await asyncio.sleep(max(error.retry_after or 0, longest * (0.5 + self._chance() / 2)))

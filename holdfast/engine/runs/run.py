@@ -41,6 +41,9 @@ __all__ = ["Run"]
 
 _RUNNING = RunStatus.RUNNING  # looking a member up is slow, and this one is needed at each step
 _NOTHING_MORE: dict[str, Any] = {}
+_VERIFIED_EACH_TIME = 500
+"""A history with no more events is replayed after each activation in development; a longer one as it grows."""
+
 _HANDED_OVER = frozenset({EventType.SIGNAL_RECEIVED, EventType.CANCEL_REQUESTED})  # open updates go over by themselves
 
 
@@ -74,6 +77,7 @@ class Run:
         begun: It has begun since the last commit.
         changed: There is something to commit.
         slot: What the runtime is doing with it.
+        verify_from: With how many events its code is replayed the next time, in development.
         wake: When it has to be woken, as the alarm knows it; 0 for never.
     """
 
@@ -81,7 +85,7 @@ class Run:
         "applied", "begun", "cancel_requested", "changed", "children", "deferred", "early", "effects",
         "expected", "has_deadlines", "head", "inbox", "indexed", "instance", "journal", "key", "open_updates",
         "outbox", "outgoing", "pending", "pending_told", "replies", "seen", "slot", "stall", "timed_out",
-        "wake", "workflow_id", "world",
+        "verify_from", "wake", "workflow_id", "world",
     )  # fmt: skip
 
     def __init__(self, workflow_id: str, world: World) -> None:
@@ -112,6 +116,7 @@ class Run:
         self.changed = False
         self.slot = Slot.IDLE
         self.wake = 0
+        self.verify_from = 0
         self.begun = False
         self.early: list[Write] = []
         self.outgoing = 0
@@ -211,6 +216,7 @@ class Run:
         """Drop what belongs to one run only, before the next one of the id begins."""
         self.deferred, self.open_updates, self.replies = [], {}, {}
         self.stall, self.cancel_requested, self.timed_out, self.outgoing = None, False, False, 0
+        self.verify_from = 0
 
     def new_instance(self, definition: WorkflowDefinition) -> Instance:
         """Put fresh code of the run into memory."""
@@ -294,7 +300,8 @@ class Run:
         if instance.fault is not None:
             self.stall_for(FailureInfo("StalledError", instance.fault))
             return None
-        if self.world.verify:
+        if self.world.verify and self.journal.events >= self.verify_from:
+            self.verify_from = self.journal.events + (self.journal.events - _VERIFIED_EACH_TIME) // 10
             difference = replay_difference(instance, self.journal.kept or [], event, commands)
             if difference is not None:
                 self.stall_for(difference)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from holdfast import ActivityContext, RetryPolicy, RunStatus, WorkflowContext
+from holdfast.engine.runs.verify import replay_difference
 from holdfast.stores import MemoryStore
 from tests.play import Anything, Code
 from tests.unit.engine.kit import collect, engine_on, eventually, nap, on_skipping_loop, parked, steps, types_of
@@ -282,3 +283,21 @@ async def test_code_that_cannot_be_replayed_is_found_at_once_where_each_activati
     assert "First it asked for activity_started 'echo' (id 1) 0, then for activity_started 'echo' (id 1) 1" in (
         shown.error.message
     )
+
+
+@on_skipping_loop
+async def test_a_long_history_is_replayed_in_development_as_it_grows_and_not_at_each_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lengths: list[int] = []
+
+    def counted(*args: Anything) -> Anything:
+        lengths.append(len(args[1]))
+        return replay_difference(*args)
+
+    monkeypatch.setattr("holdfast.engine.runs.run.replay_difference", counted)
+    async with engine_on(dev_replay=True) as engine:
+        await engine.execute(steps, 1_000)
+
+    assert lengths[:200] == [0, *range(2, 400, 2)]
+    assert 5 < len([length for length in lengths if length > 1_000]) < 30

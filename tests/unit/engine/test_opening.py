@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from holdfast import Engine, StoreError, StoreUnavailableError, WorkflowContext
+from holdfast import Engine, RunStatus, StoreError, StoreUnavailableError, WorkflowContext
 from holdfast.ports import Document
 from holdfast.stores import MemoryStore
 from tests.play import Anything
-from tests.unit.engine.kit import collect, engine_on, on_skipping_loop, parked, steps
+from tests.unit.engine.kit import collect, engine_on, nap, on_skipping_loop, parked, steps
 from tests.unit.engine.stores import Store, Unsure
 
 
@@ -119,3 +119,41 @@ async def test_closing_gives_up_on_a_store_that_does_not_answer(caplog: pytest.L
     answers = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), timeout=1)
     assert [str(answer) for answer in answers] == ["the engine was closed before the store answered"] * 3
     assert {type(answer) for answer in answers} == {StoreUnavailableError}
+
+
+@on_skipping_loop
+async def test_whoever_closes_an_engine_that_closes_waits_until_it_is_closed() -> None:
+    class Slow(MemoryStore):
+        closed = False
+
+        async def close(self) -> None:
+            await asyncio.sleep(1)
+            self.closed = True
+            await super().close()
+
+    store = Slow()
+    engine = engine_on(store)
+    await engine.open()
+    first = asyncio.create_task(engine.close())
+    await asyncio.sleep(0.5)
+
+    await engine.close()
+
+    assert store.closed
+    await first
+
+
+@on_skipping_loop
+async def test_a_run_whose_workflow_is_left_out_is_parked_and_can_be_ended() -> None:
+    store = Store()
+    async with engine_on(store, workflows=[nap]) as engine:
+        await engine.start(nap, 60, id="a")
+        await engine.start(nap, 60, id="b")
+
+    async with engine_on(store, workflows=[]) as engine:
+        await asyncio.sleep(3600)
+        assert (await engine.describe("a")).status is RunStatus.STALLED
+        await engine.terminate("a")
+        assert (await engine.describe("a")).status is RunStatus.TERMINATED
+    async with engine_on(store, workflows=[nap]) as engine:
+        assert await engine.handle("b").result() == "rested"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.ports import Guard
-from tests.unit.engine.kit import collect, engine_on, eventually, on_skipping_loop, steps, types_of
+from tests.unit.engine.kit import collect, engine_on, eventually, on_skipping_loop, parked, steps, types_of
 from tests.unit.engine.stores import Unsure, content, documents
 
 GUARDS: list[tuple[Guard, bool]] = [("key", True), ("key", False), ("batch", True), ("none", True)]
@@ -71,7 +71,7 @@ async def test_nothing_is_acknowledged_or_dispatched_before_it_is_durable() -> N
         assert not starting.done()
         assert ran == []
         assert documents(store, "run:") == {}
-        assert engine.not_ready() == "the store does not answer"
+        assert engine.not_ready().startswith("the store does not answer: ")
 
         store.plan = iter(())
         handle = await starting
@@ -177,3 +177,19 @@ def test_whatever_goes_unanswered_each_signal_counts_once(plan: list[str], setup
             assert [await again.handle(f"r{n}").result() for n in range(3)] == [[0, 1, 2, 3]] * 3
 
     run()
+
+
+@on_skipping_loop
+async def test_an_outage_is_logged_once_with_its_cause_and_once_when_it_is_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = Unsure()
+    async with engine_on(store) as engine:
+        store.plan = iter(["lost"] * 5)
+        await engine.start(parked, id="a")
+        await engine.settled()
+
+    said = [record.getMessage() for record in caplog.records if "the store" in record.getMessage()]
+    assert len(said) == 2
+    assert said[0].startswith("the store does not answer, and is asked until it does: ")
+    assert said[1] == "the store answers again, after 5 calls that failed"
