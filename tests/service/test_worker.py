@@ -99,8 +99,9 @@ def test_an_encoded_slash_is_a_slash(running: Process) -> None:
     assert fields({"errors": []}) == []
 
 
-def test_slow_clients_are_cut_off_and_leave_the_service_to_others(tmp_path: Path) -> None:
-    impatient = "import sys, app.worker; app.worker.ARRIVAL_SECONDS = 1.0; sys.argv[1:] = ['serve'];"
+@pytest.mark.parametrize("limit", ["ARRIVAL_SECONDS", "CROWDED_SECONDS"])
+def test_slow_clients_are_cut_off_and_leave_the_service_to_others(tmp_path: Path, limit: str) -> None:
+    impatient = f"import sys, app.worker; app.worker.{limit} = 1.0; sys.argv[1:] = ['serve'];"
     script = impatient + "from app.cli import main; main()"
     with process(tmp_path, sys.executable, "-c", script, threads="4") as running:
         running.ready()
