@@ -79,8 +79,8 @@ class Component:
     async def write(self, writes: Sequence[Write]) -> list[Written] | None:
         """Write documents; None where something of it was refused."""
         counts = self._kind.counts_versions
-        if counts and not all(wire.is_counted(write) or write.value is None for write in writes):
-            return None  # an update from a version that never was would create the key
+        if self._kind.guard != "none" and not all(wire.can_hold(write, counts=counts) for write in writes):
+            return None
         try:
             await (self._transact(writes) if self._kind.transactional else self._save(writes))
         except grpc.RpcError as error:

@@ -10,10 +10,9 @@ from dapr.proto import api_v1, common_v1
 from holdfast.ports import ABSENT, ANY, Document, Written
 
 if TYPE_CHECKING:
-
     from holdfast.ports import Write
 
-__all__ = ["counted", "etagged", "expectation_holds", "is_counted", "next_version", "operation", "unguarded"]
+__all__ = ["can_hold", "counted", "etagged", "expectation_holds", "next_version", "operation", "unguarded"]
 
 _CREATE_ONLY: Final = common_v1.StateOptions(concurrency=common_v1.StateOptions.CONCURRENCY_FIRST_WRITE)
 _NO_COUNT: Final = "2147483647"
@@ -33,7 +32,7 @@ def counted(write: Write) -> common_v1.StateItem:
     without an ETag again; so creating, too, is asked for by an ETag.
     """
     key, value, expected = write
-    etag = _etag(None if expected is ANY else _NO_COUNT if expected is ABSENT or not is_counted(write) else expected)
+    etag = _etag(None if expected is ANY else _NO_COUNT if expected is ABSENT or not _is_count(expected) else expected)
     return common_v1.StateItem(key=key, value=value or b"", etag=etag)
 
 
@@ -54,16 +53,25 @@ def unguarded(write: Write) -> common_v1.StateItem:
     return common_v1.StateItem(key=write.key, value=write.value or b"")
 
 
-def is_counted(write: Write) -> bool:
-    """Say whether what a write expects can be the case where versions are counts of writes."""
-    return not isinstance(write.expected, str) or _COUNT.fullmatch(write.expected) is not None
+def can_hold(write: Write, *, counts: bool) -> bool:
+    """Say whether what a write expects can be the case at all; an ETag that cannot would pass for none, or create.
+
+    Args:
+        write: What is to be written.
+        counts: Versions are counts of writes.
+    """
+    if write.value is None or not isinstance(write.expected, str):
+        return True
+    return _is_count(write.expected) if counts else bool(write.expected)
 
 
 def next_version(write: Write) -> Written:
     """Say which version a write that took effect has, where versions are counts of writes; empty if unknown."""
     if write.expected is ABSENT:
         return Written("1")
-    return Written(str(int(write.expected) + 1) if isinstance(write.expected, str) and is_counted(write) else "")
+    return Written(
+        str(int(write.expected) + 1) if isinstance(write.expected, str) and _is_count(write.expected) else ""
+    )
 
 
 def expectation_holds(write: Write, document: Document | None) -> bool:
@@ -73,6 +81,10 @@ def expectation_holds(write: Write, document: Document | None) -> bool:
     if document is None:
         return write.expected is ABSENT or write.value is None
     return document.version == write.expected
+
+
+def _is_count(version: str) -> bool:
+    return _COUNT.fullmatch(version) is not None
 
 
 def _etag(version: str | None) -> common_v1.Etag | None:
