@@ -38,8 +38,7 @@ def make_store(settings: Settings) -> StateStore:
     if settings.store.startswith(_DAPR) and len(settings.store) > len(_DAPR):
         return _dapr_store(settings.store.removeprefix(_DAPR), settings)
     message = (
-        f"HOLDFAST_STORE: {settings.store!r} is not a store: "
-        "write sqlite:///path/to/file.db, dapr:component or memory:"
+        f"HOLDFAST_STORE: {settings.store!r} is not a store: write sqlite:///path/to/file.db, dapr:component or memory:"
     )
     raise StartupError(message)
 

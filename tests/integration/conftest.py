@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -22,18 +23,19 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *list(folder.parents)[:2]):
-        parent.chmod(0o755)  # the user that PostgreSQL runs as has to get there
-    yield from _running(postgres_server(folder))
+def postgres() -> Iterator[Backend]:
+    # Not in a folder of pytest's, which lets in nobody but the user that the tests run as.
+    with tempfile.TemporaryDirectory(prefix="holdfast-postgres-") as folder:
+        yield from _running(postgres_server(Path(folder)))
 
 
 def _running(backend: Backend) -> Iterator[Backend]:
     server, _ = backend
     server.start()
-    yield backend
-    server.stop()
+    try:
+        yield backend
+    finally:
+        server.stop()
 
 
 @pytest.fixture

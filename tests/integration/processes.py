@@ -105,9 +105,16 @@ class Server:
         """End it without warning."""
         self._end(signal.SIGKILL)
 
-    def signal(self, number: int) -> None:
+    def halt(self) -> None:
+        """Stop all of its threads, until `resume`."""
         assert self._process is not None
-        self._process.send_signal(number)
+        self._process.send_signal(signal.SIGSTOP)
+        threads = Path(f"/proc/{self._process.pid}/task")
+        until(lambda: all(_is_halted(thread) for thread in threads.iterdir()), "all threads have stopped")
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def _serves(self) -> bool:
         assert self._process is not None
@@ -126,3 +133,7 @@ class Server:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(timeout=15)
+
+
+def _is_halted(thread: Path) -> bool:
+    return (thread / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T"

@@ -93,15 +93,11 @@ class Sidecar:
             "dapr-graceful-shutdown-seconds": "1",
             "log-level": "info",
         }
-        command = [program("daprd"), *(word for name, value in options.items() for word in (f"--{name}", value))]
+        command = [program("daprd"), *(f"--{name}={value}" for name, value in options.items())]
         ready = lambda: http_status(self.http_port, "/v1.0/healthz/outbound") == 204  # noqa: E731
         self._server = Server(command, folder / "daprd.log", ready, environment=environment)
-        self.start, self.stop, self.kill, self.signal = (
-            self._server.start,
-            self._server.stop,
-            self._server.kill,
-            self._server.signal,
-        )
+        self.start, self.stop, self.kill = self._server.start, self._server.stop, self._server.kill
+        self.halt, self.resume = self._server.halt, self._server.resume
 
     def add(self, component: StateComponent) -> None:
         """Write the file of a component."""

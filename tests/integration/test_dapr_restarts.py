@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -88,10 +87,10 @@ async def test_runs_go_on_when_the_sidecar_is_killed_and_started_again(sidecar: 
 async def test_runs_go_on_when_the_sidecar_hangs_for_a_while(sidecar: Sidecar) -> None:
     async with engine_on(sidecar) as engine:
         await start_all(engine)
-        sidecar.signal(signal.SIGSTOP)
+        sidecar.halt()
         telling = asyncio.create_task(signal_all(engine))
         await until_unavailable(engine)
-        sidecar.signal(signal.SIGCONT)
+        sidecar.resume()
         await telling
         await check_all(engine)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -61,11 +60,11 @@ async def killed(*servers: Sidecar) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def stopped(sidecar: Sidecar) -> AsyncIterator[None]:
-    sidecar.signal(signal.SIGSTOP)
+    sidecar.halt()
     try:
         yield
     finally:
-        sidecar.signal(signal.SIGCONT)
+        sidecar.resume()
 
 
 def by_name(name: str) -> Check:
