@@ -13,9 +13,7 @@ from holdfast.stores import dapr_wire as wire
 from holdfast.stores.dapr_errors import is_too_large, may_be_conflict, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from dapr.proto import common_v1
+    from collections.abc import Sequence
 
     from holdfast.ports import Capabilities, Write
     from holdfast.stores.dapr_kinds import Kind
@@ -59,6 +57,7 @@ class Component:
         self._name = name
         self._kind = kind
         self._timeout = timeout
+        self._fill = _fill_for(kind)
 
     async def read(self, keys: Sequence[str]) -> dict[str, Document]:
         """Read documents, in as many calls as their size demands."""
@@ -101,25 +100,32 @@ class Component:
         return not all(wire.expectation_holds(write, found.get(write.key)) for write in guarded)
 
     async def _transact(self, writes: Sequence[Write]) -> None:
-        item = self._item()
-        operations = [wire.operation(item(write), delete=write.value is None) for write in writes]
-        request = api_v1.ExecuteStateTransactionRequest(storeName=self._name, operations=operations)
+        request = api_v1.ExecuteStateTransactionRequest(storeName=self._name)
+        add, fill = request.operations.add, self._fill
+        for write in writes:
+            operation = add()
+            operation.operationType = "delete" if write.value is None else "upsert"
+            fill(operation.request, write)
         await self._client.ExecuteStateTransaction(request, timeout=self._timeout, metadata=self._headers)
 
     async def _save(self, writes: Sequence[Write]) -> None:
         """Write one by one as far as order counts: the first document, the others, then what is deleted."""
-        item = self._item()
-        upserts = [item(write) for write in writes if write.value is not None]
+        upserts = [write for write in writes if write.value is not None]
         for part in (upserts[:1], upserts[1:]):
             if part:
-                request = api_v1.SaveStateRequest(store_name=self._name, states=part)
+                request = api_v1.SaveStateRequest(store_name=self._name)
+                for write in part:
+                    self._fill(request.states.add(), write)
                 await self._client.SaveState(request, timeout=self._timeout, metadata=self._headers)
         if len(upserts) < len(writes):
-            gone = [item(write) for write in writes if write.value is None]
-            deletion = api_v1.DeleteBulkStateRequest(store_name=self._name, states=gone)
+            deletion = api_v1.DeleteBulkStateRequest(store_name=self._name)
+            for write in writes:
+                if write.value is None:
+                    self._fill(deletion.states.add(), write)
             await self._client.DeleteBulkState(deletion, timeout=self._timeout, metadata=self._headers)
 
-    def _item(self) -> Callable[[Write], common_v1.StateItem]:
-        if self._kind.guard == "none":
-            return wire.unguarded
-        return wire.counted if self._kind.counts_versions else wire.etagged
+
+def _fill_for(kind: Kind) -> wire.Fill:
+    if kind.guard == "none":
+        return wire.unguarded
+    return wire.counted if kind.counts_versions else wire.etagged
