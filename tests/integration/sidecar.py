@@ -48,6 +48,15 @@ class StateComponent:
         )
 
 
+def _configuration(folder: Path) -> Path:
+    """Write one that names a way to find other sidecars which does not exist: the default asks the whole network."""
+    path = folder / "configuration.yaml"
+    spec = "spec: {nameResolution: {component: none, version: v1}}"
+    lines = ["apiVersion: dapr.io/v1alpha1", "kind: Configuration", "metadata: {name: tests}", spec, ""]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
 def program(name: str) -> str:
     """Find a program of the Dapr runtime: named by the environment, or built by ``make dapr-runtime``."""
     named = os.environ.get(name.upper())
@@ -87,6 +96,8 @@ class Sidecar:
             "dapr-http-port": str(self.http_port),
             "dapr-grpc-port": str(grpc_port),
             "dapr-internal-grpc-port": str(free_port()),
+            "dapr-internal-grpc-listen-address": "127.0.0.1",
+            "config": str(_configuration(folder)),
             "dapr-listen-addresses": "127.0.0.1",
             "enable-metrics": "false",
             "disable-init-endpoints": "config,subscribe",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from holdfast.ports import StateStore
+from holdfast.ports import ABSENT, StateStore, Write, Written
 from holdfast.stores.dapr import DaprStore
 from holdfast.testing.store_conformance import CHECKS, Check, CheckNotApplicableError, StoreFactory
 from tests.integration.conftest import KINDS, Backend
@@ -119,3 +120,30 @@ async def test_a_backend_that_is_killed_and_started_again_is_an_outage_that_pass
         backend[0].start()
 
     await by_name("an_outage_is_told_and_passes")(Factory(sidecar, killed_backend))
+
+
+@on_every_component
+async def test_closing_waits_for_the_writes_that_are_under_way(sidecar: Sidecar) -> None:
+    store = DaprStore(address=sidecar.address)
+    await store.open()
+    writing = [asyncio.ensure_future(store.write([Write(f"key:{number}", b"1", ABSENT)])) for number in range(20)]
+    await asyncio.sleep(0)  # they are begun
+
+    await store.close()
+
+    assert all(isinstance(result, Written) for (result,) in await asyncio.gather(*writing))
+    await store.open()
+    assert len(await store.read([f"key:{number}" for number in range(20)])) == 20
+    await store.close()
+
+
+@on_every_component
+async def test_many_reads_at_a_time_are_all_answered(sidecar: Sidecar) -> None:
+    store = DaprStore(address=sidecar.address)
+    await store.open()
+    await store.write([Write("a", b"1", ABSENT)])
+
+    reads = await asyncio.gather(*(store.read(["a", f"absent:{number}"]) for number in range(100)))
+
+    assert all(set(found) == {"a"} for found in reads)
+    await store.close()
