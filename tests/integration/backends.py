@@ -45,21 +45,33 @@ def postgres_server(folder: Path) -> tuple[Server, int]:
     assert initdb
     assert program
     uid = _server_uid()
+    # Not by subprocess's own `user=`: that forks, and what gRPC does in a fork can crash it.
+    change_user = [] if uid is None else ["setpriv", f"--reuid={uid}", "--clear-groups", "--"]
     data = folder / "data"
     data.mkdir()
     if uid is not None:
         for path in (folder, data):
             os.chown(path, uid, -1)
     subprocess.run(
-        [initdb, "-D", str(data), "--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"],
+        [
+            *change_user,
+            initdb,
+            "-D",
+            str(data),
+            "--username=postgres",
+            "--auth=trust",
+            "--no-sync",
+            "--encoding=UTF8",
+            "--locale=C",
+        ],
         check=True,
         capture_output=True,
-        user=uid,
         cwd=folder,
     )
     port = free_port()
     settings = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": str(data)}
     command = [
+        *change_user,
         program,
         "-D",
         str(data),
@@ -67,7 +79,7 @@ def postgres_server(folder: Path) -> tuple[Server, int]:
     ]
     ready = [str(Path(initdb).resolve().with_name("pg_isready")), "-h", "127.0.0.1", "-p", str(port), "-q"]
     log = folder / "postgres.log"
-    return Server(command, log, lambda: subprocess.run(ready, check=False).returncode == 0, uid=uid), port
+    return Server(command, log, lambda: subprocess.run(ready, check=False).returncode == 0), port
 
 
 def _server_uid() -> int | None:

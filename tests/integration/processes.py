@@ -59,7 +59,6 @@ class Server:
         log: Takes what it says.
         ready: Whether it serves.
         environment: Added to that of this process.
-        uid: The user to run as; this one without it.
     """
 
     def __init__(
@@ -69,13 +68,11 @@ class Server:
         ready: Callable[[], object],
         *,
         environment: Mapping[str, str] | None = None,
-        uid: int | None = None,
     ) -> None:
         self._command = command
         self._log = log
         self._ready = ready
         self._environment = {**os.environ, **(environment or {})}
-        self._uid = uid
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -88,8 +85,6 @@ class Server:
                 stderr=log,
                 env=self._environment,
                 cwd=self._log.parent,
-                user=self._uid,
-                extra_groups=None if self._uid is None else [],
             )
         try:
             until(self._serves, f"{self._command[0]} serves; its log is {self._log}")
@@ -127,12 +122,22 @@ class Server:
         process, self._process = self._process, None
         if process is None:
             return
+        children = _children_of(process.pid)
         process.send_signal(number)
         try:
             process.wait(timeout=15)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(timeout=15)
+        until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), "its children have ended")
+
+
+def _children_of(pid: int) -> list[str]:
+    """Those of its first thread: PostgreSQL's outlive it by a little, and go on serving meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _is_halted(thread: Path) -> bool:

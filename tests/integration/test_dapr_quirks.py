@@ -259,6 +259,18 @@ async def test_the_metadata_of_a_sidecar_says_what_its_component_can_do(
         assert limits.durable == (kind != "in-memory")
 
 
+@on_every_component
+async def test_a_sidecar_takes_an_empty_etag_for_none_and_the_store_does_not(sidecar: Sidecar) -> None:
+    async with stub(sidecar) as client, opened(sidecar) as store:
+        await store.write([Write("a", b"1", ABSENT)])
+        request = api_v1.ExecuteStateTransactionRequest(storeName="statestore", operations=[upsert("a", b"2", "")])
+        await client.ExecuteStateTransaction(request, timeout=10)
+        assert (await store.read(["a"]))["a"].value == b"2"
+
+        assert await store.write([Write("a", b"3", "")]) == [Conflict()]
+        assert (await store.read(["a"]))["a"].value == b"2"
+
+
 @on_redis
 async def test_redis_carries_out_the_siblings_of_a_refused_write(sidecar: Sidecar) -> None:
     async with opened(sidecar) as store:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 import requests
 
-from holdfast import Engine, FencedError, WorkflowContext, activity
+from holdfast import ActivityContext, Engine, FencedError, WorkflowContext, activity
 from holdfast.stores.dapr import DaprStore
 from tests.integration.conftest import KINDS, Backend
-from tests.integration.processes import until
+from tests.integration.processes import Server, until
 from tests.integration.sidecar import Sidecar, StateComponent
 from tests.service.kit import Process
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 RUNS = 20
+ENDS = 5
 on_every_component = pytest.mark.parametrize("component", KINDS, indirect=True)
 on_durable_ones = pytest.mark.parametrize("component", ["redis", "sqlite", "postgresql"], indirect=True)
 
@@ -95,12 +98,53 @@ async def test_runs_go_on_when_the_sidecar_hangs_for_a_while(sidecar: Sidecar) -
         await check_all(engine)
 
 
+@on_durable_ones
+@pytest.mark.parametrize("how", ["kill", "stop"])
+async def test_nothing_is_lost_or_done_twice_when_the_sidecar_ends_again_and_again(sidecar: Sidecar, how: str) -> None:
+    await climb_through(sidecar, sidecar.kill if how == "kill" else sidecar.stop, sidecar.start)
+
+
+@pytest.mark.parametrize("component", ["redis", "postgresql"], indirect=True)
+async def test_nothing_is_lost_or_done_twice_when_the_backend_is_killed_again_and_again(
+    request: pytest.FixtureRequest, sidecar: Sidecar
+) -> None:
+    server = backend_of(request)
+    await climb_through(sidecar, server.kill, server.start)
+
+
+async def climb_through(sidecar: Sidecar, end: Callable[[], None], start: Callable[[], None]) -> None:
+    """Take 800 steps while something ends and starts again five times, and hold what was done against what is due."""
+    done: Counter[tuple[str, int]] = Counter()
+
+    @activity
+    async def count(step: int, context: ActivityContext) -> int:
+        done[context.workflow_id, step] += 1
+        return step
+
+    async def climb(ctx: WorkflowContext, steps: int) -> int:
+        return sum([await ctx.execute_activity(count, step) for step in range(steps)])
+
+    def is_under_way(least: int) -> bool:
+        return len(done) >= least
+
+    store = DaprStore(address=sidecar.address, timeout=3.0)
+    async with Engine(store, workflows=[climb], activities=[count], instance="twin") as engine:
+        running = [asyncio.create_task(engine.execute(climb, 40, id=f"climb-{number}")) for number in range(RUNS)]
+        for number in range(1, ENDS + 1):
+            await asyncio.to_thread(until, partial(is_under_way, 100 * number), "the runs go on")
+            await asyncio.to_thread(end)
+            await asyncio.to_thread(start)
+        results = await asyncio.gather(*running)
+
+    assert results == [sum(range(40))] * RUNS
+    assert done == Counter({(f"climb-{number}", step): 1 for number in range(RUNS) for step in range(40)})
+
+
 @pytest.mark.parametrize("component", ["redis", "postgresql"], indirect=True)
 async def test_runs_go_on_when_the_backend_is_killed_and_started_again(
     request: pytest.FixtureRequest, sidecar: Sidecar
 ) -> None:
-    kind = request.node.callspec.params["component"]
-    server, _ = request.getfixturevalue({"redis": "redis", "postgresql": "postgres"}[kind])
+    server = backend_of(request)
     async with engine_on(sidecar) as engine:
         await start_all(engine)
         server.kill()
@@ -140,6 +184,14 @@ async def test_an_owner_that_was_replaced_is_fenced_at_its_next_commit(sidecar: 
             assert len(told) == 1
             await signal_all(new)
             await check_all(new)
+
+
+def backend_of(request: pytest.FixtureRequest) -> Server:
+    """The server behind the component that a test is parametrized with."""
+    kind = request.node.callspec.params["component"]
+    server, _ = request.getfixturevalue({"redis": "redis", "postgresql": "postgres"}[kind])
+    assert isinstance(server, Server)
+    return server
 
 
 async def until_unavailable(engine: Engine) -> None:

@@ -132,10 +132,10 @@ class FakeSidecar:
         return object()
 
     def _count(self, operation: api_v1.TransactionalStateOperation) -> str | None:
-        """Do as the scripts of state.redis do: the ETag is a count, and an absent key takes any."""
+        """Do as the scripts of state.redis do: the ETag is a count, an absent key takes any, an empty one is none."""
         item = operation.request
         value = self.values.get(item.key)
-        if value is not None and item.HasField("etag") and value[1] != item.etag.value:
+        if value is not None and item.etag.value and value[1] != item.etag.value:
             return f"possible etag mismatch. error from state store: failed to set key {item.key}"
         if operation.operationType == "delete":
             self.values.pop(item.key, None)
@@ -144,12 +144,12 @@ class FakeSidecar:
         return None
 
     def _store(self, operation: api_v1.TransactionalStateOperation) -> str | None:
-        """Do as SQL components do: the ETag is random, and creating is an option."""
+        """Do as SQL components do: the ETag is random, creating is an option, and an empty ETag is none."""
         item = operation.request
         value = self.values.get(item.key)
         if item.options.concurrency == CREATE_ONLY and value is not None:
             return "error while executing state transaction: no item was updated"
-        if item.HasField("etag") and (value is None or value[1] != item.etag.value):
+        if item.etag.value and (value is None or value[1] != item.etag.value):
             return "possible etag mismatch. error from state store: etag mismatch"
         if operation.operationType == "delete":
             self.values.pop(item.key, None)
