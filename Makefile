@@ -54,6 +54,14 @@ chaos: $(DEV) ## kill processes at full count and check what survives
 laws-full: $(DEV) ## the replay laws at full count
 	$(BIN)/pytest -n 2 -m laws_full
 
+.PHONY: dapr-runtime
+dapr-runtime: ## build daprd, placement and scheduler into a cache, once (needs Go)
+	@tools/dapr-runtime/build
+
+.PHONY: test-dapr
+test-dapr: $(DEV) dapr-runtime ## run the tests beside a real sidecar, Redis and PostgreSQL
+	$(BIN)/pytest -m integration
+
 .PHONY: bench
 bench: $(DEV) ## measure the engine in memory and on SQLite
 	$(BIN)/python -m bench.run --store memory
@@ -67,8 +75,8 @@ COMPILE := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras
 .PHONY: lock
 lock: export CUSTOM_COMPILE_COMMAND = make lock
 lock: $(DEV) ## renew the hash-locked files in requirements/
-	$(COMPILE) --extra service --output-file requirements/service.txt pyproject.toml
-	$(COMPILE) --extra service --extra otel --extra dev --constraint requirements/service.txt --output-file requirements/dev.txt pyproject.toml
+	$(COMPILE) --extra service --extra dapr --output-file requirements/service.txt pyproject.toml
+	$(COMPILE) --extra service --extra dapr --extra otel --extra dev --constraint requirements/service.txt --output-file requirements/dev.txt pyproject.toml
 
 .PHONY: clean
 clean: ## remove .venv, caches and build products (never var/, where the runs are)

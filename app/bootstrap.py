@@ -22,6 +22,7 @@ __all__ = ["build_engine", "make_store"]
 
 _SQLITE = "sqlite:///"
 _MEMORY = "memory:"
+_DAPR = "dapr:"
 
 
 def make_store(settings: Settings) -> StateStore:
@@ -34,8 +35,22 @@ def make_store(settings: Settings) -> StateStore:
         return MemoryStore()
     if settings.store.startswith(_SQLITE) and len(settings.store) > len(_SQLITE):
         return SqliteStore(Path(settings.store.removeprefix(_SQLITE)), busy_timeout=settings.store_wait)
-    message = f"HOLDFAST_STORE: {settings.store!r} is not a store: write sqlite:///path/to/file.db or memory:"
+    if settings.store.startswith(_DAPR) and len(settings.store) > len(_DAPR):
+        return _dapr_store(settings.store.removeprefix(_DAPR), settings)
+    message = (
+        f"HOLDFAST_STORE: {settings.store!r} is not a store: write sqlite:///path/to/file.db, dapr:component or memory:"
+    )
     raise StartupError(message)
+
+
+def _dapr_store(component: str, settings: Settings) -> StateStore:
+    """Make a store on a component of the sidecar; what it needs is an extra, and takes a while to import."""
+    try:
+        from holdfast.stores.dapr import DaprStore  # noqa: PLC0415 - as above
+    except ModuleNotFoundError as error:
+        message = f"HOLDFAST_STORE: {settings.store!r} needs the extra: pip install 'holdfast[dapr]' ({error})"
+        raise StartupError(message) from error
+    return DaprStore(component, connect_timeout=settings.store_wait)
 
 
 def build_engine(settings: Settings, on_fenced: Callable[[FencedError], None]) -> EngineThread:

@@ -52,7 +52,8 @@ class Settings(BaseSettings):
     """How the service runs.
 
     Attributes:
-        store: Where runs are kept: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, or ``memory:``.
+        store: Where runs are kept: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``dapr:component``
+            for a state component of the sidecar, or ``memory:``.
         store_wait: How long to wait at start until another process lets go of the store.
         workflows: The modules whose workflows and activities it runs; see `app.modules`.
         address: ``host:port`` to listen on; port 0 takes a free one.

@@ -1,7 +1,8 @@
-"""Measure the engine: ``python -m bench.run --store memory|sqlite`` prints one JSON line.
+"""Measure the engine: ``python -m bench.run --store memory|sqlite|dapr`` prints one JSON line.
 
 The line has the form of the other engines' benchmarks. ``--runs`` repeats it and prints the median of the runs by
-steps per second, with the fastest and slowest beside it.
+steps per second, with the fastest and slowest beside it. With ``dapr`` the store is the component ``statestore`` of the
+sidecar at ``DAPR_GRPC_PORT``; runs of former measurements stay in it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from bench.driver import drive
 from holdfast import Engine, WorkflowContext, activity
 from holdfast.stores import MemoryStore, SqliteStore
+from holdfast.stores.dapr import DaprStore
 
 if TYPE_CHECKING:
     from holdfast.ports import StateStore
@@ -39,6 +41,8 @@ async def bench(ctx: WorkflowContext, steps: int) -> int:
 
 def make_store(kind: str, folder: Path) -> StateStore:
     """Make the store to measure."""
+    if kind == "dapr":
+        return DaprStore("statestore")
     return MemoryStore() if kind == "memory" else SqliteStore(folder / "bench.db")
 
 
@@ -60,7 +64,7 @@ async def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--store", choices=["memory", "sqlite"], default="sqlite")
+    parser.add_argument("--store", choices=["memory", "sqlite", "dapr"], default="sqlite")
     parser.add_argument("--workflows", type=int, default=200)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--concurrency", type=int, default=50)

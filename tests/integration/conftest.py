@@ -1,0 +1,80 @@
+"""The servers that the tests here share: started when the first test asks for them, ended by pid."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.integration.backends import postgres_server, redis_server
+from tests.integration.processes import Server
+from tests.integration.sidecar import Sidecar, StateComponent
+
+KINDS = ("in-memory", "redis", "sqlite", "postgresql")
+StartSidecar = Callable[..., Sidecar]
+Backend = tuple[Server, int]
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    yield from _running(redis_server(tmp_path_factory.mktemp("redis")))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Backend]:
+    # Not in a folder of pytest's, which lets in nobody but the user that the tests run as.
+    with tempfile.TemporaryDirectory(prefix="holdfast-postgres-") as folder:
+        yield from _running(postgres_server(Path(folder)))
+
+
+def _running(backend: Backend) -> Iterator[Backend]:
+    server, _ = backend
+    server.start()
+    try:
+        yield backend
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def component(request: pytest.FixtureRequest, tmp_path: Path) -> StateComponent:
+    """A state component of the kind that the test is parametrized with, on a running backend."""
+    kind = str(request.param)
+    if kind == "redis":
+        _, port = request.getfixturevalue("redis")
+        return StateComponent("statestore", "state.redis", {"redisHost": f"127.0.0.1:{port}", "redisPassword": ""})
+    if kind == "postgresql":
+        _, port = request.getfixturevalue("postgres")
+        address = f"host=127.0.0.1 port={port} user=postgres dbname=postgres connect_timeout=5"
+        return StateComponent("statestore", "state.postgresql", {"connectionString": address}, version="v2")
+    if kind == "sqlite":
+        return StateComponent("statestore", "state.sqlite", {"connectionString": str(tmp_path / "state.db")})
+    return StateComponent("statestore", "state.in-memory", {})
+
+
+@pytest.fixture
+def start_sidecar(tmp_path: Path) -> Iterator[StartSidecar]:
+    """Start a sidecar with components; it is ended after the test."""
+    started: list[Sidecar] = []
+
+    def start(
+        *components: StateComponent, app_id: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> Sidecar:
+        folder = tmp_path / f"sidecar-{len(started)}"
+        folder.mkdir()
+        sidecar = Sidecar(folder, *components, app_id=app_id or tmp_path.name, environment=environment)
+        started.append(sidecar)
+        sidecar.start()
+        return sidecar
+
+    yield start
+    for sidecar in started:
+        sidecar.kill()
+
+
+@pytest.fixture
+def sidecar(component: StateComponent, start_sidecar: StartSidecar) -> Sidecar:
+    """A running sidecar with one state component named ``statestore``."""
+    return start_sidecar(component)

@@ -1,0 +1,119 @@
+"""A real daprd with state components, on ports of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.conftest import require
+from tests.integration.processes import Server, free_port, http_status
+
+ROOT = Path(__file__).parents[2]
+BUILD = ROOT / "tools" / "dapr-runtime" / "build"
+
+
+@dataclass(frozen=True, slots=True)
+class StateComponent:
+    """A component for the sidecar to load.
+
+    Attributes:
+        name: What the application calls it.
+        type: Such as ``state.redis``.
+        metadata: Its settings.
+        version: Of the component.
+    """
+
+    name: str
+    type: str
+    metadata: Mapping[str, str]
+    version: str = "v1"
+
+    def yaml(self) -> str:
+        lines = [f'    - {{name: {name}, value: "{value}"}}' for name, value in self.metadata.items()]
+        return "\n".join(
+            [
+                "apiVersion: dapr.io/v1alpha1",
+                "kind: Component",
+                f"metadata: {{name: {self.name}}}",
+                "spec:",
+                f"  type: {self.type}",
+                f"  version: {self.version}",
+                "  metadata:" if lines else "  metadata: []",
+                *lines,
+                "",
+            ]
+        )
+
+
+def _configuration(folder: Path) -> Path:
+    """Write one that names a way to find other sidecars which does not exist: the default asks the whole network."""
+    path = folder / "configuration.yaml"
+    spec = "spec: {nameResolution: {component: none, version: v1}}"
+    lines = ["apiVersion: dapr.io/v1alpha1", "kind: Configuration", "metadata: {name: tests}", spec, ""]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def program(name: str) -> str:
+    """Find a program of the Dapr runtime: named by the environment, or built by ``make dapr-runtime``."""
+    named = os.environ.get(name.upper())
+    if named:
+        return named
+    folder = subprocess.run([str(BUILD), "--where"], check=True, capture_output=True, text=True).stdout.strip()
+    path = Path(folder) / name
+    require(path.exists(), f"{name}: run make dapr-runtime, or name it in {name.upper()}")
+    return str(path)
+
+
+class Sidecar:
+    """A daprd, which keeps its ports when it is started again.
+
+    Attributes:
+        address: Of its gRPC port.
+        http_port: Of its HTTP port.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *components: StateComponent,
+        app_id: str = "holdfast",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write its components; `start` starts it."""
+        self._resources = folder / "components"
+        self._resources.mkdir()
+        for component in components:
+            self.add(component)
+        self.http_port, grpc_port = free_port(), free_port()
+        self.address = f"127.0.0.1:{grpc_port}"
+        options = {
+            "app-id": app_id,
+            "resources-path": str(self._resources),
+            "dapr-http-port": str(self.http_port),
+            "dapr-grpc-port": str(grpc_port),
+            "dapr-internal-grpc-port": str(free_port()),
+            "dapr-internal-grpc-listen-address": "127.0.0.1",
+            "config": str(_configuration(folder)),
+            "dapr-listen-addresses": "127.0.0.1",
+            "enable-metrics": "false",
+            "disable-init-endpoints": "config,subscribe",
+            "dapr-graceful-shutdown-seconds": "1",
+            "log-level": "info",
+        }
+        command = [program("daprd"), *(f"--{name}={value}" for name, value in options.items())]
+        ready = lambda: http_status(self.http_port, "/v1.0/healthz/outbound") == 204  # noqa: E731
+        self._server = Server(command, folder / "daprd.log", ready, environment=environment)
+        self.start, self.stop, self.kill = self._server.start, self._server.stop, self._server.kill
+        self.halt, self.resume = self._server.halt, self._server.resume
+
+    def add(self, component: StateComponent) -> None:
+        """Write the file of a component."""
+        (self._resources / f"{component.name}.yaml").write_text(component.yaml(), encoding="utf-8")
+
+    def remove(self, component: StateComponent) -> None:
+        """Take the file of a component away."""
+        (self._resources / f"{component.name}.yaml").unlink()

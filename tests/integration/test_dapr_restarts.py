@@ -1,0 +1,217 @@
+"""An engine on a real sidecar: runs go on through everything that happens to the sidecar and its backend."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+import requests
+
+from holdfast import ActivityContext, Engine, FencedError, WorkflowContext, activity
+from holdfast.stores.dapr import DaprStore
+from tests.integration.conftest import KINDS, Backend
+from tests.integration.processes import Server, until
+from tests.integration.sidecar import Sidecar, StateComponent
+from tests.service.kit import Process
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+RUNS = 20
+ENDS = 5
+on_every_component = pytest.mark.parametrize("component", KINDS, indirect=True)
+on_durable_ones = pytest.mark.parametrize("component", ["redis", "sqlite", "postgresql"], indirect=True)
+
+
+@activity
+async def double(number: int) -> int:
+    return 2 * number
+
+
+async def steps(ctx: WorkflowContext, number: int) -> Sequence[int]:
+    """Take one step, wait to be told the next number, take a step with that."""
+    first = await ctx.execute_activity(double, number)
+    told = await ctx.receive_signal("next", type=int)
+    return [first, await ctx.execute_activity(double, told)]
+
+
+def engine_on(sidecar: Sidecar, on_fenced: Callable[[FencedError], None] | None = None) -> Engine:
+    """An engine of the one name that all here have, so that a second one does not wait for the first."""
+    store = DaprStore(address=sidecar.address, timeout=3.0)
+    return Engine(store, workflows=[steps], activities=[double], instance="twin", on_fenced=on_fenced)
+
+
+async def start_all(engine: Engine) -> None:
+    await asyncio.gather(*(engine.start(steps, number, id=f"run-{number}") for number in range(RUNS)))
+
+
+async def signal_all(engine: Engine) -> None:
+    tell = [engine.signal(f"run-{number}", "next", number + 100, id=f"told-{number}") for number in range(RUNS)]
+    await asyncio.gather(*tell)
+
+
+async def check_all(engine: Engine) -> None:
+    for number in range(RUNS):
+        assert await engine.handle(f"run-{number}").result(timeout=60) == [2 * number, 2 * (number + 100)]
+        history = [str(event.type) for event in await engine.history(f"run-{number}")]
+        assert history.count("activity_completed") == 2
+        assert history.count("signal_received") == 1
+
+
+@on_every_component
+async def test_runs_go_on_where_they_were_after_the_engine_was_closed_and_opened_again(sidecar: Sidecar) -> None:
+    async with engine_on(sidecar) as engine:
+        await start_all(engine)
+
+    async with engine_on(sidecar) as engine:
+        await signal_all(engine)
+        await check_all(engine)
+
+
+@on_durable_ones
+async def test_runs_go_on_when_the_sidecar_is_killed_and_started_again(sidecar: Sidecar) -> None:
+    async with engine_on(sidecar) as engine:
+        await start_all(engine)
+        sidecar.kill()
+        telling = asyncio.create_task(signal_all(engine))
+        await until_unavailable(engine)
+        sidecar.start()
+        await telling
+        await check_all(engine)
+
+    async with engine_on(sidecar) as engine:
+        await check_all(engine)
+
+
+@on_every_component
+async def test_runs_go_on_when_the_sidecar_hangs_for_a_while(sidecar: Sidecar) -> None:
+    async with engine_on(sidecar) as engine:
+        await start_all(engine)
+        sidecar.halt()
+        telling = asyncio.create_task(signal_all(engine))
+        await until_unavailable(engine)
+        sidecar.resume()
+        await telling
+        await check_all(engine)
+
+
+@on_durable_ones
+@pytest.mark.parametrize("how", ["kill", "stop"])
+async def test_nothing_is_lost_or_done_twice_when_the_sidecar_ends_again_and_again(sidecar: Sidecar, how: str) -> None:
+    await climb_through(sidecar, sidecar.kill if how == "kill" else sidecar.stop, sidecar.start)
+
+
+@pytest.mark.parametrize("component", ["redis", "postgresql"], indirect=True)
+async def test_nothing_is_lost_or_done_twice_when_the_backend_is_killed_again_and_again(
+    request: pytest.FixtureRequest, sidecar: Sidecar
+) -> None:
+    server = backend_of(request)
+    await climb_through(sidecar, server.kill, server.start)
+
+
+async def climb_through(sidecar: Sidecar, end: Callable[[], None], start: Callable[[], None]) -> None:
+    """Take 800 steps while something ends and starts again five times, and hold what was done against what is due."""
+    done: Counter[tuple[str, int]] = Counter()
+
+    @activity
+    async def count(step: int, context: ActivityContext) -> int:
+        done[context.workflow_id, step] += 1
+        return step
+
+    async def climb(ctx: WorkflowContext, steps: int) -> int:
+        return sum([await ctx.execute_activity(count, step) for step in range(steps)])
+
+    def is_under_way(least: int) -> bool:
+        return len(done) >= least
+
+    store = DaprStore(address=sidecar.address, timeout=3.0)
+    async with Engine(store, workflows=[climb], activities=[count], instance="twin") as engine:
+        running = [asyncio.create_task(engine.execute(climb, 40, id=f"climb-{number}")) for number in range(RUNS)]
+        for number in range(1, ENDS + 1):
+            await asyncio.to_thread(until, partial(is_under_way, 100 * number), "the runs go on")
+            await asyncio.to_thread(end)
+            await asyncio.to_thread(start)
+        results = await asyncio.gather(*running)
+
+    assert results == [sum(range(40))] * RUNS
+    assert done == Counter({(f"climb-{number}", step): 1 for number in range(RUNS) for step in range(40)})
+
+
+@pytest.mark.parametrize("component", ["redis", "postgresql"], indirect=True)
+async def test_runs_go_on_when_the_backend_is_killed_and_started_again(
+    request: pytest.FixtureRequest, sidecar: Sidecar
+) -> None:
+    server = backend_of(request)
+    async with engine_on(sidecar) as engine:
+        await start_all(engine)
+        server.kill()
+        telling = asyncio.create_task(signal_all(engine))
+        await until_unavailable(engine)
+        server.start()
+        await telling
+        await check_all(engine)
+
+
+@pytest.mark.parametrize("component", ["redis"], indirect=True)
+async def test_11_a_component_that_vanishes_and_comes_back_while_runs_go_on_is_an_outage(
+    sidecar: Sidecar, component: StateComponent, redis: Backend
+) -> None:
+    async with engine_on(sidecar) as engine:
+        await start_all(engine)
+        sidecar.remove(component)
+        number = 0
+        while engine.not_ready() == "":  # the sidecar takes a moment to see that the file is gone
+            starting = asyncio.create_task(engine.start(steps, 0, id=f"other-{number}"))
+            await asyncio.wait([starting], timeout=0.2)
+            number += 1
+        sidecar.add(component)
+        await signal_all(engine)
+        await check_all(engine)
+
+
+@on_every_component
+async def test_an_owner_that_was_replaced_is_fenced_at_its_next_commit(sidecar: Sidecar) -> None:
+    told: list[FencedError] = []
+    async with engine_on(sidecar, told.append) as old:
+        await start_all(old)
+        async with engine_on(sidecar) as new:
+            with pytest.raises(FencedError):
+                await old.start(steps, 1, id="too-late")
+
+            assert len(told) == 1
+            await signal_all(new)
+            await check_all(new)
+
+
+def backend_of(request: pytest.FixtureRequest) -> Server:
+    """The server behind the component that a test is parametrized with."""
+    kind = request.node.callspec.params["component"]
+    server, _ = request.getfixturevalue({"redis": "redis", "postgresql": "postgres"}[kind])
+    assert isinstance(server, Server)
+    return server
+
+
+async def until_unavailable(engine: Engine) -> None:
+    """Wait until the engine has noticed that its store is away."""
+    await asyncio.to_thread(until, lambda: engine.not_ready() != "", "the engine notices that its store is away")
+
+
+@pytest.mark.parametrize("component", ["sqlite"], indirect=True)
+def test_the_service_keeps_its_runs_in_the_component_that_its_setting_names(
+    sidecar: Sidecar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAPR_GRPC_PORT", sidecar.address.rpartition(":")[2])
+    settings = {"store": "dapr:statestore", "workflows": "tests.integration.flows"}
+    for is_first in (True, False):
+        service = Process(tmp_path / "service", **settings).ready()
+        try:
+            if is_first:
+                body = {"id": "hello", "input": 21}
+                started = requests.post(f"{service.url}/v1/workflows/one_step/runs?wait=20s", json=body, timeout=30)
+                assert started.status_code == 201
+            assert requests.get(f"{service.url}/v1/runs/hello", timeout=30).json()["result"] == 42
+        finally:
+            service.stop()
