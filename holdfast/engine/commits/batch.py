@@ -120,7 +120,7 @@ def fill(queue: deque[Change], chores: deque[Chore], limits: Capabilities) -> Ba
         change = queue[0]
         count = 1 + len(change.early) if change.early else 1
         fits = count <= room and change.size <= space
-        if batch and not fits:
+        if not fits and batch:
             return batch
         if count > 1 and not (fits and atomic):
             if not batch:
