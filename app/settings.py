@@ -60,7 +60,8 @@ class Settings(BaseSettings):
         token: What callers have to present; needed where others than this machine can reach the address.
         token_file: A file that holds the token instead.
         instance: Names this process across its restarts: a successor of the same name need not wait for it.
-        dev_replay: Replay each run after every step and stall it at the first difference: for development.
+        dev_replay: For development: replay each run after its activations, and stall it at the first difference. A
+            history of over 500 events is replayed as it grows by a tenth.
         max_body_bytes: The largest request body.
         threads: How many requests are worked on at a time; half of them may be waiting ones.
         call_timeout: How long a request waits for the engine and its store before it is told to come again.

@@ -16,7 +16,21 @@ __all__ = ["COMMANDS", "INPUTS", "OPEN", "OUTCOMES", "Command", "Event", "EventT
 
 
 class RunStatus(StrEnum):
-    """Where a run stands. A terminal status is written once and never changes."""
+    """Where a run stands. A terminal status is written once and never changes.
+
+    Attributes:
+        RUNNING: Its code goes on as soon as something happens to it.
+        PAUSED: Somebody has paused it; what happens to it is recorded, and applied once it is resumed.
+        STALLED: Its code cannot go on in this process: it does not fit the history, or is not registered. Not stored.
+        CORRUPT: What is stored of it is damaged. Not stored.
+        COMPLETED: Its code has returned.
+        FAILED: Its code has raised.
+        CANCELED: It was asked to cancel, and let that out.
+        TERMINATED: It was ended from outside, without its clean-up.
+        TIMED_OUT: It did not end within its time-out.
+        CONTINUED_AS_NEW: Another run follows it under the same id.
+        PURGED: It was deleted.
+    """
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -40,7 +54,43 @@ OPEN: Final = frozenset({RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.STALLED,
 
 
 class EventType(StrEnum):
-    """The name of an event. Those of inputs, commands and notes never overlap."""
+    """The name of an event. Those of inputs, commands and notes never overlap.
+
+    Attributes:
+        WORKFLOW_STARTED: Input: the run begins; the value is what it was started with.
+        SIGNAL_RECEIVED: Input: a signal came; the id is the sender's.
+        ACTIVITY_COMPLETED: Input: an attempt has returned; the value is the result.
+        ACTIVITY_FAILED: Input: the last attempt has failed; the value is the failure.
+        TIMER_FIRED: Input: a timer is due.
+        UPDATE_ACCEPTED: Input: an update passed its validator.
+        CHILD_COMPLETED: Input: a child run has completed; the value is its result.
+        CHILD_FAILED: Input: a child run did not complete, or could not start.
+        SIGNAL_DELIVERED: Input: a signal to another run is durable there.
+        SIGNAL_UNDELIVERED: Input: the run that a signal was for is not there, or has ended.
+        CANCEL_REQUESTED: Input: somebody asks the run to cancel.
+        TIME_OUT_REACHED: Input: the run's own time-out is over.
+        ACTIVITY_STARTED: Command: call an activity; the value is its input.
+        ACTIVITY_CANCELLED: Command: stop waiting for an activity.
+        TIMER_STARTED: Command: wait until ``due``, in milliseconds since 1970.
+        TIMER_CANCELLED: Command: stop waiting for a timer.
+        CHILD_STARTED: Command: start a child run.
+        CHILD_CANCEL_REQUESTED: Command: ask a child run to cancel.
+        SIGNAL_SENT: Command: send a signal to another run.
+        ATTRIBUTES_SET: Command: set the search attributes to the value.
+        PATCH_MARKED: Command: take the new side of a change to the code.
+        UPDATE_COMPLETED: Command: answer an update; the value is the reply.
+        UPDATE_FAILED: Command: refuse an update, for its handler has raised.
+        WORKFLOW_COMPLETED: Command: end with a result.
+        WORKFLOW_FAILED: Command: end with a failure.
+        WORKFLOW_CANCELED: Command: end, for the cancellation was let out.
+        WORKFLOW_TIMED_OUT: Command: end, for the time-out was let out.
+        WORKFLOW_CONTINUED_AS_NEW: Command: end, and begin the next run.
+        WORKFLOW_TERMINATED: Note: ended from outside.
+        WORKFLOW_PAUSED: Note: paused from here on.
+        WORKFLOW_RESUMED: Note: no longer paused.
+        WORKFLOW_RERUN: Note: what stands before it was taken over from an earlier run.
+        EVENT_APPLIED: Note: an input that was recorded as deferred is applied here; ``seq`` is its number.
+    """
 
     WORKFLOW_STARTED = "workflow_started"
     SIGNAL_RECEIVED = "signal_received"

@@ -66,7 +66,8 @@ class EngineOptions:
         max_async_activities: How many ``async def`` activities run at a time.
         max_threads: How many ``def`` activities run at a time.
         drain: How long running activities are waited for when it closes.
-        dev_replay: Replay each run after every activation, and stall it at the first difference: for development.
+        dev_replay: For development: replay each run after its activations, and stall it at the first difference. A
+            history of over 500 events is replayed as it grows by a tenth.
         checkpoint_commits: How many commits there are between two checkpoints of the index.
         on_fenced: Called when another process has taken the runs over.
         logger: Where it logs.

@@ -99,7 +99,17 @@ class PendingView:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A run as it stands in a list."""
+    """A run as it stands in a list.
+
+    Attributes:
+        workflow_id: The id it was started under.
+        run_id: The id of this run among all that had the workflow id.
+        workflow: The name of its workflow.
+        status: Where it stands.
+        created_at: When it was started, in UTC.
+        finished_at: When it ended, in UTC; None while it is open.
+        attributes: Its search attributes.
+    """
 
     workflow_id: str
     run_id: str
@@ -115,6 +125,7 @@ class RunPage:
     """One page of a list of runs.
 
     Attributes:
+        items: The runs, the newest first.
         next_cursor: What to ask for the next page with; None where this is the last.
     """
 

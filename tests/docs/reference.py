@@ -7,6 +7,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import MISSING, fields
 from datetime import timedelta
 from typing import Any
 
@@ -19,11 +20,17 @@ from app.cli.client import Status
 from app.cli.program import program
 from app.factory import create_app
 from app.settings import PREFIX, Settings
+from holdfast import executors, ports, stores
 from holdfast.core import errors
+from holdfast.engine.calls import RunCalls
+from holdfast.testing import TestEnvironment, load_history, replay, save_history
 from tests.docs.markdown import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
 TABLE = re.compile(r"(?<=<!-- table: )([\w-]+)( -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+
+STARS = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -46,15 +53,15 @@ def signature(name: str, function: Callable[..., object]) -> str:
             parts.append("*")
         default = parameter.default
         plain = f"{parameter.name}={default!r}" if default is not parameter.empty else parameter.name
-        parts.append(f"**{parameter.name}" if parameter.kind is parameter.VAR_KEYWORD else plain)
+        parts.append(STARS.get(parameter.kind, "") + plain)
     prefix = "await " if inspect.iscoroutinefunction(function) else ""
     return f"`{prefix}{name}({', '.join(parts)})`"
 
 
-def members(cls: type) -> str:
-    """The public methods and properties of a class."""
+def members(*classes: type) -> str:
+    """The public methods and properties of classes that together are one."""
     rows = []
-    for name, member in vars(cls).items():
+    for name, member in (each for cls in classes for each in vars(cls).items()):
         if name.startswith("_") or not (isinstance(member, property) or inspect.isfunction(member)):
             continue
         shown = f"`{name}`" if isinstance(member, property) else signature(name, member)
@@ -68,6 +75,35 @@ def attribute_rows(cls: type) -> list[tuple[str, str]]:
     body = re.split(r"\n(?=\S)", body)[0]
     found = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", body, re.MULTILINE)
     return [(f"`{name}`", " ".join(text.split()).replace("``", "`")) for name, text in found]
+
+
+def attributes(cls: type) -> str:
+    """What is said of the attributes of a class."""
+    return table(("", "meaning"), attribute_rows(cls))
+
+
+def option_rows(cls: type) -> list[tuple[str, str, str]]:
+    """The fields of a dataclass of options, with their defaults where a page can show them."""
+    meanings = {name.strip("`"): text for name, text in attribute_rows(cls)}
+    return [
+        (f"`{field.name}`", "" if field.default is MISSING else f"`{_shown(field.default)}`", meanings[field.name])
+        for field in fields(cls)
+    ]
+
+
+def _shown(default: object) -> str:
+    return str(getattr(default, "__qualname__", repr(default)))
+
+
+def functions(*named: Callable[..., object]) -> str:
+    """Plain functions, with the first sentence of each."""
+    rows = []
+    for function in named:
+        name = function.__name__
+        known = inspect.signature(function).parameters.values()
+        shown = ", ".join(STARS.get(parameter.kind, "") + parameter.name for parameter in known)
+        rows.append((f"`{name}({shown})`", first_sentence(function)))
+    return table(("", "does"), rows)
 
 
 def error_rows(cls: type[Exception] = errors.HoldfastError, depth: int = 0) -> list[tuple[str, str, str]]:
@@ -137,11 +173,41 @@ def command_rows(command: Any, prefix: str = "holdfast") -> list[tuple[str, str]
             rows += command_rows(each, f"{prefix} {name}")
         else:
             words = [parameter.name.upper() for parameter in each.params if parameter.param_type_name == "argument"]
+            words += [
+                f"{parameter.opts[0]} ..."
+                for parameter in each.params
+                if parameter.required and parameter.name.upper() not in words
+            ]
             rows.append((f"`{' '.join([prefix, name, *words])}`", each.help.partition("\n\n")[0].replace("\n", " ")))
     return rows
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "engine": lambda: members(holdfast.Engine, RunCalls),
+    "engine-options": lambda: table(("option", "default", "meaning"), option_rows(holdfast.EngineOptions)),
+    "engine-stats": lambda: attributes(holdfast.EngineStats),
+    "workflow-handle": lambda: members(holdfast.WorkflowHandle),
+    "engine-thread": lambda: members(holdfast.EngineThread),
+    "hooks": lambda: attributes(holdfast.Hooks),
+    "run-description": lambda: table(
+        ("", "meaning"), [*attribute_rows(holdfast.RunSummary), *attribute_rows(holdfast.RunDescription)]
+    ),
+    "run-summary": lambda: attributes(holdfast.RunSummary),
+    "run-page": lambda: attributes(holdfast.RunPage),
+    "history-event": lambda: attributes(holdfast.HistoryEvent),
+    "failure-info": lambda: attributes(holdfast.FailureInfo),
+    "run-status": lambda: attributes(holdfast.RunStatus),
+    "event-type": lambda: attributes(holdfast.EventType),
+    "executor": lambda: members(executors.Executor),
+    "executors": lambda: functions(executors.register, executors.new, executors.names),
+    "middleware": lambda: functions(executors.apply_middleware, executors.with_hooks, executors.with_tracing),
+    "test-environment": lambda: members(TestEnvironment),
+    "histories": lambda: functions(replay, save_history, load_history),
+    "state-store": lambda: members(ports.StateStore),
+    "capabilities": lambda: attributes(ports.Capabilities),
+    "workflow-store": lambda: members(stores.WorkflowStore),
+    "workflow-state": lambda: attributes(stores.WorkflowState),
+    "workflow-filter": lambda: attributes(stores.WorkflowFilter),
     "workflow-context": lambda: members(holdfast.WorkflowContext),
     "signal-channel": lambda: members(holdfast.SignalChannel),
     "child-handle": lambda: members(holdfast.ChildHandle),

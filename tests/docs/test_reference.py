@@ -2,10 +2,12 @@
 
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from holdfast import WorkflowContext
+import holdfast
+from holdfast import WorkflowContext, executors, stores, testing
 from tests.docs.markdown import ROOT
 from tests.docs.reference import REFERENCE, TABLE, TABLES, rendered, route_rows
 
@@ -23,6 +25,13 @@ def test_every_table_is_in_a_page() -> None:
     shown = [name for page in PAGES for name, _ in TABLE.findall(page.read_text(encoding="utf-8"))]
 
     assert sorted(shown) == sorted(TABLES)
+
+
+@pytest.mark.parametrize("module", [holdfast, stores, testing, executors], ids=lambda module: module.__name__)
+def test_every_public_name_is_on_a_page(module: ModuleType) -> None:
+    written = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").rglob("*.md"))
+
+    assert [name for name in module.__all__ if not re.search(rf"\b{name}\b", written)] == []
 
 
 WORDS = """
