@@ -135,9 +135,11 @@ class RunPage:
 
 @dataclass(frozen=True, slots=True)
 class RunDescription:
-    """A run as it stands.
+    """A run as it stands: what a summary says, and more.
 
     Attributes:
+        version: The version of its workflow.
+        updated_at: When it was last written, in UTC.
         input: What it was started with.
         result: What it returned; None unless it completed.
         error: Why it did not complete, or cannot go on; None where nothing is wrong.
