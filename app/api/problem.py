@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "INVALID",
     "PROBLEMS",
     "FieldError",
     "Problem",
     "ProblemError",
+    "faults_of",
     "install",
     "misfit",
     "problem_response",
@@ -79,6 +81,17 @@ class ProblemError(Exception):
 def misfit(message: str, field: str) -> ProblemError:
     """Make the error for one field that does not fit."""
     return ProblemError(INVALID, message, [FieldError(field, message)])
+
+
+def faults_of(error: holdfast.PayloadError, inside: str = "") -> list[FieldError]:
+    """List the fields of a payload that do not fit.
+
+    Args:
+        error: What the engine says.
+        inside: The field of the body in which the payload stands.
+    """
+    faults = error.faults if len(error.faults) > 1 else [(error.field, str(error))]
+    return [FieldError(".".join(part for part in (inside, field) if part), message) for field, message in faults]
 
 
 BAD_REQUEST: Final = Problem(400, "bad_request", "The request cannot be understood")
@@ -167,7 +180,7 @@ def _of_engine(error: Exception) -> Response:
     more: dict[str, str] = {}
     if isinstance(error, holdfast.PayloadError):
         kind = TOO_LARGE if error.too_large else kind
-        errors = [FieldError(error.field, str(error))]
+        errors = faults_of(error)
     if isinstance(error, holdfast.WorkflowAlreadyStartedError):
         more = {"id": error.workflow_id, "run_id": error.run_id}
     return problem_response(kind, str(error), errors, **more)

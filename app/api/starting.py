@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from app.api.problem import misfit
+from app.api.problem import INVALID, ProblemError, faults_of
 from app.errors import NotReadyError
 from holdfast import (
     PayloadError,
@@ -64,8 +64,7 @@ def start(service: Service, workflow: str, body: StartBody, request_id: str | No
     except PayloadError as error:
         if error.too_large:
             raise
-        field = ".".join(part for part in ("input", error.field) if part)
-        raise misfit(str(error), field) from error
+        raise ProblemError(INVALID, str(error), faults_of(error, "input")) from error
 
 
 async def _start(engine: Engine, workflow: str, body: StartBody, request_id: str | None) -> Started:

@@ -24,6 +24,7 @@ decode_json: Decoder = orjson.loads
 
 _SCALARS: dict[type, type] = {int: int, str: str, bool: bool, float: float}
 _CONTAINERS: dict[type, type] = {dict: dict, list: list}
+_MAX_FAULTS = 20
 
 
 def encode(value: object, what: str, *, limit: int) -> bytes:
@@ -125,12 +126,13 @@ def _decoder_for(annotation: object, what: str) -> Decoder:
 
 
 def _misfit(error: ValidationError, what: str) -> PayloadError:
-    """Name the first field at fault; the value itself is left out, for it may be a secret."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
+    """Name the fields at fault, the first in the message; values are left out, for they may be secrets."""
+    found = error.errors(include_url=False, include_input=False)[:_MAX_FAULTS]
+    faults = [(".".join(str(part) for part in each["loc"]), each["msg"]) for each in found]
+    field, wrong = faults[0]
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     where = f"{what}: field {field!r}" if field else what
-    return PayloadError(f"{where}: {first['msg']}{more}", field=field)
+    return PayloadError(f"{where}: {wrong}{more}", field=field, faults=faults)
 
 
 def schema_for(annotation: object) -> dict[str, Any]:

@@ -109,14 +109,18 @@ class PayloadError(HoldfastError):
     """A value does not fit its declared type, is not JSON, or is over a limit.
 
     Attributes:
-        field: The path of the field at fault, such as ``items.0.sku``; empty where the value as a whole is.
+        field: The path of the first field at fault, such as ``items.0.sku``; empty where the value as a whole is.
+        faults: The paths of all fields at fault, at most 20, each with what is wrong; empty where no field is.
         too_large: True where a size limit was met.
     """
 
-    def __init__(self, message: str, *, field: str = "", too_large: bool = False) -> None:
-        """Keep the field at fault beside the message."""
+    def __init__(
+        self, message: str, *, field: str = "", faults: Sequence[tuple[str, str]] = (), too_large: bool = False
+    ) -> None:
+        """Keep the fields at fault beside the message."""
         super().__init__(message)
         self.field = field
+        self.faults = tuple(faults)
         self.too_large = too_large
 
 

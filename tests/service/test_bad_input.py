@@ -62,6 +62,7 @@ def test_malformed_json_is_refused_and_nothing_is_started(client: FlaskClient, t
         ({"input": {}}, ["input.sku"]),
         ({"input": {"sku": 1}}, ["input.sku"]),
         ({"input": {"sku": "A1", "quantity": "many"}}, ["input.quantity"]),
+        ({"input": {"sku": 1, "quantity": "many"}}, ["input.sku", "input.quantity"]),
         ({"input": [1]}, ["input"]),
         ({}, ["input"]),
         ({"id": 1, "input": {"sku": "A1"}}, ["id"]),

@@ -124,9 +124,18 @@ def test_a_misfit_names_the_field_and_not_the_value(annotation: object, value: o
     assert "many" not in str(caught.value)
 
 
-def test_a_misfit_in_several_fields_says_how_many_more_there_are() -> None:
-    with pytest.raises(PayloadError, match=r"field 'street': .* \(and 1 more\)"):
+def test_a_misfit_in_several_fields_names_each() -> None:
+    with pytest.raises(PayloadError, match=r"field 'street': .* \(and 1 more\)") as caught:
         read(Address, {})
+
+    assert caught.value.faults == (("street", "Field required"), ("since", "Field required"))
+
+
+def test_at_most_20_fields_at_fault_are_named() -> None:
+    with pytest.raises(PayloadError, match=r"\(and 99 more\)") as caught:
+        read(list[int], ["x"] * 100)
+
+    assert [field for field, _ in caught.value.faults] == [str(number) for number in range(20)]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
