@@ -24,7 +24,7 @@ def install(program: typer.Typer) -> None:
 
 def bench(
     session: Session,
-    workflow: Annotated[str, typer.Argument(help="A workflow that ends without help.")],
+    workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="A workflow that ends without help.")],
     *,
     input: Input = None,
     input_file: InputFile = None,

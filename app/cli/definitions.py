@@ -29,7 +29,7 @@ def list_definitions(session: Session) -> None:
 
 
 @connected(commands, "show")
-def show(session: Session, name: Annotated[str, typer.Argument(help="The workflow.")]) -> None:
+def show(session: Session, name: Annotated[str, typer.Argument(metavar="NAME", help="The workflow.")]) -> None:
     """Show a workflow, and the schema of its input."""
     items = session.client.call("GET", "/v1/workflows")["items"]
     found = [one for one in items if one["name"] == name]

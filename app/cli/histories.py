@@ -25,7 +25,7 @@ __all__: list[str] = []
 def export(
     session: Session,
     id: WorkflowId,
-    file: Annotated[Path, typer.Argument(help="Where to write it; - for standard output.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it; - for standard output.")],
     *,
     run_id: RunId = None,
 ) -> None:
@@ -45,7 +45,7 @@ def export(
 
 @commands.command("replay")
 def replay_file(
-    file: Annotated[Path, typer.Argument(help="A history that `workflow export` wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A history that `workflow export` wrote.")],
     workflow: Annotated[str, typer.Option(help="The workflow's code: module:function.", metavar="MODULE:FUNCTION")],
 ) -> None:
     """Replay a history against the code on this machine, and say where they do not fit."""

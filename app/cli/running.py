@@ -19,7 +19,7 @@ commands = group("Start runs, look at them, talk to them, control them.")
 @connected(commands, "start")
 def start(
     session: Session,
-    name: Annotated[str, typer.Argument(help="The workflow; `holdfast definition list` lists them.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The workflow; `holdfast definition list` lists them.")],
     *,
     id: Annotated[str | None, typer.Option(help="The workflow id; by default one is made.")] = None,
     input: Input = None,
@@ -50,7 +50,7 @@ def list_runs(
     workflow: Annotated[str | None, typer.Option(help="Only runs of this workflow.")] = None,
     query: Annotated[
         str | None,
-        typer.Option("--query", "-q", help="Words: key=value is a search attribute, another part of the id."),
+        typer.Option("--query", "-q", help="key=value for a search attribute, a bare word for part of the id."),
     ] = None,
     limit: Annotated[int, typer.Option(help="The most to list.", min=1, max=1_000)] = 50,
     cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,

@@ -13,7 +13,7 @@ from app.cli.show import as_json, form, status
 
 __all__: list[str] = []
 
-Name = Annotated[str, typer.Argument(help="The name of the signal, query or update.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the signal, query or update.")]
 
 
 @connected(commands, "signal")

@@ -86,7 +86,7 @@ def test_control_of_a_run(holdfast: Command, id: str) -> None:
         ("workflow start quick --timeout soon", 2, "is not a duration"),
         ("workflow list --status odd", 2, "status"),
         ("workflow list --limit 0", 2, "limit"),
-        ("workflow start", 2, "name"),
+        ("workflow start", 2, "NAME"),
         ("workflow nothing", 2, "nothing"),
         ("workflow show x --output xml", 2, "xml"),
         ("workflow replay /nowhere --workflow tests.service.flows:order", 2, "cannot be replayed"),
