@@ -125,19 +125,39 @@ class RunCalls:
     # Control.
 
     async def cancel(self, workflow_id: str, *, reason: str = "") -> None:
-        """Ask a run to cancel: what it awaits raises `CancelToken`, and its clean-up runs. Asking twice is harmless."""
+        """Ask a run to cancel: what it awaits raises `CancelToken`, and its clean-up runs. Asking twice is harmless.
+
+        Raises:
+            WorkflowNotFoundError: There is no such run.
+            WorkflowFinishedError: It has ended.
+        """
         await self._ask(workflow_id, Cancel(reason=_reason(reason)))
 
     async def terminate(self, workflow_id: str, *, reason: str = "") -> None:
-        """End a run here and now, without its clean-up."""
+        """End a run here and now, without its clean-up.
+
+        Raises:
+            WorkflowNotFoundError: There is no such run.
+            WorkflowFinishedError: It has ended.
+        """
         await self._ask(workflow_id, Terminate(reason=_reason(reason)))
 
     async def pause(self, workflow_id: str, *, reason: str = "") -> None:
-        """Let a run do nothing until it is resumed; it still takes signals."""
+        """Let a run do nothing until it is resumed; it still takes signals.
+
+        Raises:
+            WorkflowNotFoundError: There is no such run.
+            WorkflowFinishedError: It has ended.
+        """
         await self._ask(workflow_id, Pause(reason=_reason(reason)))
 
     async def resume(self, workflow_id: str, *, reason: str = "") -> None:
-        """Let a paused run go on, or try whether a stalled one can."""
+        """Let a paused run go on, or try whether a stalled one can.
+
+        Raises:
+            WorkflowNotFoundError: There is no such run.
+            WorkflowFinishedError: It has ended.
+        """
         await self._ask(workflow_id, Resume(reason=_reason(reason)))
         self._running().runtime.reload(workflow_id)
 

@@ -133,7 +133,7 @@ class Engine(RunCalls):
         return self._parts.runtime.idle
 
     async def settled(self) -> None:
-        """Wait until that is so."""
+        """Wait until nothing goes on that does not wait for time or for somebody outside."""
         await self._parts.runtime.settled()
 
     # Starting runs.
@@ -204,7 +204,22 @@ class Engine(RunCalls):
         signal_id: str | None = None,
         timeout: Duration | None = None,
     ) -> WorkflowHandle:
-        """Send a signal to the open run of an id, and start one first if there is none: both in one commit."""
+        """Send a signal to the open run of an id, and start one first if there is none: both in one commit.
+
+        Args:
+            workflow: A registered workflow function, or its name.
+            input: What a new run starts with.
+            id: The workflow id.
+            signal: The name of the signal.
+            payload: What the signal carries: any JSON value, dataclass or pydantic model.
+            signal_id: Names the signal: sent again under that name it is applied once.
+            timeout: The longest a new run may take.
+
+        Raises:
+            WorkflowNotFoundError: No such workflow is registered.
+            InvalidIdError: The id is not one.
+            PayloadError: The input or the payload does not fit, is not JSON or is too large.
+        """
         parts = self._running()
         start, workflow_id = make_start(parts.world, workflow, input, id, timeout=timeout, on_conflict="use_existing")
         item = self._signal_item(signal, payload, signal_id)
@@ -227,7 +242,20 @@ class Engine(RunCalls):
         decode: Decoder | None = None,
         timeout: Duration | None = None,
     ) -> Any:  # noqa: ANN401 - of the workflow's own type
-        """Wait for a run to end, and give its result; `WorkflowHandle.result` calls this."""
+        """Wait for a run to end, and give its result; `WorkflowHandle.result` calls this.
+
+        Args:
+            workflow_id: The workflow id.
+            run_id: The run.
+            follow: Go on to the run that follows by continue-as-new, and so on.
+            decode: How to read the result; by default as the workflow is annotated.
+            timeout: How long to wait.
+
+        Raises:
+            WorkflowFailedError: It failed, or was cancelled, terminated or timed out.
+            TimeoutError: It did not end in time; it goes on.
+            WorkflowNotFoundError: There is no such run.
+        """
         looking = self._running().looking
         wait = None if timeout is None else milliseconds(timeout, "timeout") / 1000
         async with asyncio.timeout(wait):
@@ -283,10 +311,10 @@ class Engine(RunCalls):
         Args:
             status: Only those that stand so.
             workflow: Only those of that name.
-            attributes: Only those with these search attributes.
-            text: Only those with all of these words in their id.
-            limit: The most to give, up to 1,000.
-            cursor: The `next_cursor` of the page before.
+            attributes: Only those that have all of these search attributes, with these values.
+            text: Only those whose id holds each of these words, which spaces part.
+            limit: The most to give, from 1 to 1,000.
+            cursor: The `next_cursor` of the page before; None for the first page.
 
         Raises:
             ValueError: The limit, status or cursor is not one.

@@ -29,11 +29,11 @@ class HistoryEvent:
     Attributes:
         seq: Its number, from 1.
         type: What happened.
-        at: When.
+        at: When, in UTC.
         id: Of the command that it belongs to, or of the signal or update; may be empty.
         name: Of the activity, signal, update, workflow or patch; may be empty.
-        value: The input, result or failure; None where there is none.
-        details: What else belongs to this type.
+        value: The input, result or failure, as a JSON value; None where there is none.
+        details: What else belongs to this type, as JSON values by name.
     """
 
     seq: int
@@ -57,10 +57,12 @@ class PendingView:
 
     Attributes:
         id: The call, within its run.
-        attempt: The number of the attempt that is on, or due.
+        name: The name of the activity.
+        attempt: The number of the attempt that is on, or due, from 1.
         max_attempts: How many there may be; None for no limit.
-        next_at: When the attempt is due; None where it is on.
-        failure: What the attempt before failed with.
+        scheduled_at: When the run asked for it, in UTC.
+        next_at: When the attempt is due, in UTC; None where it is on.
+        failure: What the attempt before failed with; None where it is the first.
         registered: Whether the process knows the activity; without it the run waits.
     """
 
@@ -108,7 +110,7 @@ class RunSummary:
         status: Where it stands.
         created_at: When it was started, in UTC.
         finished_at: When it ended, in UTC; None while it is open.
-        attributes: Its search attributes.
+        attributes: Its search attributes, by name.
     """
 
     workflow_id: str
@@ -140,11 +142,11 @@ class RunDescription:
     Attributes:
         version: The version of its workflow.
         updated_at: When it was last written, in UTC.
-        input: What it was started with.
-        result: What it returned; None unless it completed.
+        input: What it was started with, as a JSON value.
+        result: What it returned, as a JSON value; None unless it completed.
         error: Why it did not complete, or cannot go on; None where nothing is wrong.
-        waiting_for: What it waits for, in words.
-        pending: The activities among that.
+        waiting_for: What it waits for, in words; empty where it has ended.
+        pending: The activities among that, each a `PendingView`.
     """
 
     workflow_id: str

@@ -33,8 +33,8 @@ class TestEnvironment:
 
     While a result is awaited through it, or `skip` runs, the clock moves on whenever nothing else is left to do: a
     run that sleeps for 30 days takes milliseconds. Between such calls time passes as it really does, so a signal sent
-    next is never overtaken by a time-out. Every activation is replayed at once, so code that is not deterministic is
-    found here.
+    next is never overtaken by a time-out. Runs are replayed after their activations, so code that is not
+    deterministic is found here.
 
     Attributes:
         engine: The engine, for whatever the environment does not offer itself.
@@ -59,9 +59,9 @@ class TestEnvironment:
             workflows: The workflows to run.
             activities: The activities they call; `stub` replaces or adds some.
             store: Where runs are kept; in memory by default.
-            dev_replay: Replay each run after every activation.
+            dev_replay: Replay each run after its activations; a history of over 500 events as it grows by a tenth.
             patience: How long, in real time, to wait for somebody else where nothing is left to do in here.
-            options: The fields of `EngineOptions`.
+            options: The other fields of `EngineOptions`.
         """
         self.clock = SkippingClock()
         self._patience = milliseconds(patience, "patience") / 1000

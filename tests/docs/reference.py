@@ -7,8 +7,9 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import MISSING, fields
+from dataclasses import fields, is_dataclass
 from datetime import timedelta
+from enum import Enum
 from typing import Any
 
 import typer
@@ -23,7 +24,9 @@ from app.settings import PREFIX, Settings
 from holdfast import executors, ports, stores
 from holdfast.core import errors
 from holdfast.engine.calls import RunCalls
-from holdfast.testing import TestEnvironment, load_history, replay, save_history
+from holdfast.engine.views import PendingView
+from holdfast.testing import SkippingClock, TestEnvironment, load_history, replay, save_history
+from holdfast.testing.store_conformance import ConformanceReport, run_conformance
 from tests.docs.markdown import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -48,7 +51,9 @@ def first_sentence(subject: object) -> str:
 def signature(name: str, function: Callable[..., object]) -> str:
     """The call as it is written, without annotations."""
     parts: list[str] = []
-    for parameter in list(inspect.signature(function).parameters.values())[1:]:
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name == "self":
+            continue
         if parameter.kind is parameter.KEYWORD_ONLY and "*" not in parts:
             parts.append("*")
         default = parameter.default
@@ -69,41 +74,65 @@ def members(*classes: type) -> str:
     return table(("", "does"), rows)
 
 
-def attribute_rows(cls: type) -> list[tuple[str, str]]:
-    """What a docstring says under "Attributes:"."""
-    body = (inspect.getdoc(cls) or "").partition("Attributes:\n")[2]
+def section_rows(subject: object, section: str) -> list[tuple[str, str]]:
+    """What a docstring lists under a heading, such as "Args"."""
+    body = (inspect.getdoc(subject) or "").partition(f"{section}:\n")[2]
     body = re.split(r"\n(?=\S)", body)[0]
     found = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", body, re.MULTILINE)
     return [(f"`{name}`", " ".join(text.split()).replace("``", "`")) for name, text in found]
 
 
+def attribute_rows(cls: type) -> list[tuple[str, str]]:
+    return section_rows(cls, "Attributes")
+
+
 def attributes(cls: type) -> str:
-    """What is said of the attributes of a class."""
-    return table(("", "meaning"), attribute_rows(cls))
+    """What is said of the attributes of a class; of all of them, if it is a dataclass."""
+    rows = attribute_rows(cls)
+    if is_dataclass(cls):
+        assert {field.name for field in fields(cls)} <= {name.strip("`") for name, _ in rows}, cls
+    return table(("", "meaning"), rows)
+
+
+def arguments(function: Callable[..., object], documented: object = None) -> str:
+    """The parameters of a call, with their defaults; the docstring may be another's, such as that of the class."""
+    meanings = {name.strip("`"): text for name, text in section_rows(documented or function, "Args")}
+    rows = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name != "self":
+            shown = "" if parameter.default is parameter.empty else f"`{parameter.default!r}`"
+            rows.append((f"`{STARS.get(parameter.kind, '')}{parameter.name}`", shown, meanings[parameter.name]))
+    return table(("argument", "default", "meaning"), rows)
+
+
+def members_of(cls: type[Enum]) -> str:
+    """The members of an enumeration, and how each is written in JSON."""
+    rows = [(name, f"`{cls[name.strip('`')].value}`", text) for name, text in attribute_rows(cls)]
+    assert len(rows) == len(cls), cls
+    return table(("", "written as", "meaning"), rows)
+
+
+MADE = {
+    "clock": "the machine's",
+    "ids": "16 random characters",
+    "chance": "`random.random`",
+    "instance": "the host's name",
+    "logger": "the one named `holdfast`",
+}
 
 
 def option_rows(cls: type) -> list[tuple[str, str, str]]:
-    """The fields of a dataclass of options, with their defaults where a page can show them."""
+    """The fields of a dataclass of options, with their defaults."""
     meanings = {name.strip("`"): text for name, text in attribute_rows(cls)}
     return [
-        (f"`{field.name}`", "" if field.default is MISSING else f"`{_shown(field.default)}`", meanings[field.name])
+        (f"`{field.name}`", MADE.get(field.name) or f"`{field.default!r}`", meanings[field.name])
         for field in fields(cls)
     ]
 
 
-def _shown(default: object) -> str:
-    return str(getattr(default, "__qualname__", repr(default)))
-
-
 def functions(*named: Callable[..., object]) -> str:
     """Plain functions, with the first sentence of each."""
-    rows = []
-    for function in named:
-        name = function.__name__
-        known = inspect.signature(function).parameters.values()
-        shown = ", ".join(STARS.get(parameter.kind, "") + parameter.name for parameter in known)
-        rows.append((f"`{name}({shown})`", first_sentence(function)))
-    return table(("", "does"), rows)
+    return table(("", "does"), [(signature(each.__name__, each), first_sentence(each)) for each in named])
 
 
 def error_rows(cls: type[Exception] = errors.HoldfastError, depth: int = 0) -> list[tuple[str, str, str]]:
@@ -174,9 +203,9 @@ def command_rows(command: Any, prefix: str = "holdfast") -> list[tuple[str, str]
         else:
             words = [parameter.name.upper() for parameter in each.params if parameter.param_type_name == "argument"]
             words += [
-                f"{parameter.opts[0]} ..."
+                f"{parameter.opts[0]} {parameter.metavar or parameter.name.upper()}"
                 for parameter in each.params
-                if parameter.required and parameter.name.upper() not in words
+                if parameter.required and parameter.param_type_name == "option"
             ]
             rows.append((f"`{' '.join([prefix, name, *words])}`", each.help.partition("\n\n")[0].replace("\n", " ")))
     return rows
@@ -185,24 +214,35 @@ def command_rows(command: Any, prefix: str = "holdfast") -> list[tuple[str, str]
 TABLES: dict[str, Callable[[], str]] = {
     "engine": lambda: members(holdfast.Engine, RunCalls),
     "engine-options": lambda: table(("option", "default", "meaning"), option_rows(holdfast.EngineOptions)),
+    "engine-start": lambda: arguments(holdfast.Engine.start),
+    "engine-list": lambda: arguments(holdfast.Engine.list),
     "engine-stats": lambda: attributes(holdfast.EngineStats),
     "workflow-handle": lambda: members(holdfast.WorkflowHandle),
+    "workflow-handle-values": lambda: attributes(holdfast.WorkflowHandle),
     "engine-thread": lambda: members(holdfast.EngineThread),
     "hooks": lambda: attributes(holdfast.Hooks),
     "run-description": lambda: table(
         ("", "meaning"), [*attribute_rows(holdfast.RunSummary), *attribute_rows(holdfast.RunDescription)]
     ),
+    "pending-view": lambda: attributes(PendingView),
     "run-summary": lambda: attributes(holdfast.RunSummary),
     "run-page": lambda: attributes(holdfast.RunPage),
     "history-event": lambda: attributes(holdfast.HistoryEvent),
     "failure-info": lambda: attributes(holdfast.FailureInfo),
-    "run-status": lambda: attributes(holdfast.RunStatus),
-    "event-type": lambda: attributes(holdfast.EventType),
+    "run-status": lambda: members_of(holdfast.RunStatus),
+    "event-type": lambda: members_of(holdfast.EventType),
     "executor": lambda: members(executors.Executor),
     "executors": lambda: functions(executors.register, executors.new, executors.names),
     "middleware": lambda: functions(executors.apply_middleware, executors.with_hooks, executors.with_tracing),
+    "test-environment-options": lambda: arguments(TestEnvironment.__init__),
+    "test-environment-values": lambda: attributes(TestEnvironment),
     "test-environment": lambda: members(TestEnvironment),
+    "skipping-clock": lambda: members(SkippingClock),
     "histories": lambda: functions(replay, save_history, load_history),
+    "conformance": lambda: arguments(run_conformance),
+    "conformance-report": lambda: attributes(ConformanceReport),
+    "memory-store": lambda: arguments(stores.MemoryStore.__init__, stores.MemoryStore),
+    "sqlite-store": lambda: arguments(stores.SqliteStore.__init__, stores.SqliteStore),
     "state-store": lambda: members(ports.StateStore),
     "capabilities": lambda: attributes(ports.Capabilities),
     "workflow-store": lambda: members(stores.WorkflowStore),

@@ -12,6 +12,8 @@ from tests.docs.markdown import ROOT
 from tests.docs.reference import REFERENCE, TABLE, TABLES, rendered, route_rows
 
 PAGES = sorted(REFERENCE.glob("*.md"))
+NAMED = re.compile(r"`(?:await |@)?(?:\w+\.)*(\w+)")
+"""What opens a piece of code on a page: some public names, such as `new`, are also words."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -29,9 +31,10 @@ def test_every_table_is_in_a_page() -> None:
 
 @pytest.mark.parametrize("module", [holdfast, stores, testing, executors], ids=lambda module: module.__name__)
 def test_every_public_name_is_on_a_page(module: ModuleType) -> None:
-    written = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").rglob("*.md"))
+    pages = [page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "adr"]
+    named = {name for page in pages for name in NAMED.findall(page.read_text(encoding="utf-8"))}
 
-    assert [name for name in module.__all__ if not re.search(rf"\b{name}\b", written)] == []
+    assert set(module.__all__) - named == set()
 
 
 WORDS = """
