@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.errors import FencedError, HoldfastError, StoreError
@@ -331,7 +332,7 @@ class Runtime:
     def evict(self) -> None:
         """Let runs that nothing happens to leave memory until there is room again, least recently used first."""
         excess = len(self.live) - self._max_cached
-        for run in list(self.live.values())[: 2 * excess] if excess > 0 else ():
+        for run in list(islice(self.live.values(), max(0, 2 * excess))):
             if run.slot is _IDLE and not run.inbox and not run.changed:
                 del self.live[run.workflow_id]
                 run.leave_memory()
