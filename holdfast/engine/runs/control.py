@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import Event, EventType, RunStatus
 from holdfast.engine.runs.duties import recover, terminate
-from holdfast.engine.runs.items import Item, require_open
+from holdfast.engine.runs.items import Item, reason_details, require_open
 
 if TYPE_CHECKING:
     from holdfast.engine.runs.run import Run
@@ -37,7 +37,7 @@ class Cancel(Item):
         if not _belongs(run, self.parent):
             return None
         if not run.cancel_requested:
-            run.happen(EventType.CANCEL_REQUESTED, now, details={"reason": self.reason} if self.reason else None)
+            run.happen(EventType.CANCEL_REQUESTED, now, details=reason_details(self.reason))
         return None
 
 
@@ -72,8 +72,7 @@ class Pause(Item):
         """Note it; inputs are deferred from here on."""
         require_open(run)
         if run.head.status is RunStatus.RUNNING:
-            details = {"reason": self.reason} if self.reason else None
-            run.record(Event(EventType.WORKFLOW_PAUSED, run.instant(now), details=details))
+            run.record(Event(EventType.WORKFLOW_PAUSED, run.instant(now), details=reason_details(self.reason)))
             run.head.status = RunStatus.PAUSED
         return None
 
@@ -88,8 +87,7 @@ class Resume(Item):
         """Apply what came meanwhile, and do what has become due."""
         require_open(run)
         if run.head.status is RunStatus.PAUSED:
-            details = {"reason": self.reason} if self.reason else None
-            run.record(Event(EventType.WORKFLOW_RESUMED, run.instant(now), details=details))
+            run.record(Event(EventType.WORKFLOW_RESUMED, run.instant(now), details=reason_details(self.reason)))
             run.head.status = RunStatus.RUNNING
             recover(run, now)
         return None

@@ -29,6 +29,7 @@ __all__ = [
     "Signal",
     "Update",
     "WakeUp",
+    "reason_details",
     "require_open",
     "require_run",
 ]
@@ -71,6 +72,11 @@ class Item:
         """Answer with a value."""
         if self.answer is not None and not self.answer.done():
             self.answer.set_result(value)
+
+
+def reason_details(reason: str) -> dict[str, Any] | None:
+    """Give the form in which an event tells why; None where nobody has said."""
+    return {"reason": reason} if reason else None
 
 
 def require_run(run: Run) -> None:

@@ -14,6 +14,7 @@ from holdfast.engine.runs.items import Item
 
 if TYPE_CHECKING:
     from holdfast.engine.records.outbox import Outgoing
+    from holdfast.engine.records.pending import PendingActivity
     from holdfast.engine.runs.run import Run
 
 __all__ = ["ActivityDone", "ActivityFailed", "ChildClosed", "CutOff", "Delivered", "Heartbeat", "NotBegun"]
@@ -22,25 +23,26 @@ _ACTIVITY_COMPLETED = EventType.ACTIVITY_COMPLETED  # looking a member up is slo
 
 
 @dataclass(slots=True, kw_only=True)
-class ActivityDone(Item):
-    """An attempt has returned."""
+class _OfAttempt(Item):
+    """Something about an attempt of an activity that a run has called.
+
+    Attributes:
+        run_id: The run that called.
+        command_id: The call.
+    """
 
     run_id: str
     command_id: str
-    attempt: int
-    value: bytes
 
-    def apply(self, run: Run, now: int) -> object:
-        """Let the run have the result, unless it has given up on that attempt."""
-        run.world.in_flight.discard((self.run_id, self.command_id))
-        pending = run.pending.get(self.command_id)
-        if pending is None or run.head.run_id != self.run_id or pending.attempt != self.attempt:
-            return None
-        if run.world.hooked:
-            told = {"activity_id": pending.id, "name": pending.name, "result": decode_json(self.value)}
-            run.tell("on_activity_complete", told)
-        run.happen(_ACTIVITY_COMPLETED, now, pending.id, pending.name, self.value)
-        return None
+    def pending(self, run: Run) -> PendingActivity | None:
+        """Give the call, if the run still waits for it."""
+        return run.pending.get(self.command_id) if run.head.run_id == self.run_id else None
+
+
+class _EndOfAttempt(_OfAttempt):
+    """The attempt is not running any more."""
+
+    __slots__ = ()
 
     def take_back(self, run: Run) -> None:
         """Let the attempt count as running again."""
@@ -48,19 +50,37 @@ class ActivityDone(Item):
 
 
 @dataclass(slots=True, kw_only=True)
-class ActivityFailed(Item):
+class ActivityDone(_EndOfAttempt):
+    """An attempt has returned."""
+
+    attempt: int
+    value: bytes
+
+    def apply(self, run: Run, now: int) -> object:
+        """Let the run have the result, unless it has given up on that attempt."""
+        run.world.in_flight.discard((self.run_id, self.command_id))
+        pending = self.pending(run)
+        if pending is None or pending.attempt != self.attempt:
+            return None
+        if run.world.hooked:
+            told = {"activity_id": pending.id, "name": pending.name, "result": decode_json(self.value)}
+            run.tell("on_activity_complete", told)
+        run.happen(_ACTIVITY_COMPLETED, now, pending.id, pending.name, self.value)
+        return None
+
+
+@dataclass(slots=True, kw_only=True)
+class ActivityFailed(_EndOfAttempt):
     """An attempt has raised, or was given up."""
 
-    run_id: str
-    command_id: str
     attempt: int
     error: BaseException
 
     def apply(self, run: Run, now: int) -> object:
         """Set the next attempt, or let the run know that there is none."""
         run.world.in_flight.discard((self.run_id, self.command_id))
-        pending = run.pending.get(self.command_id)
-        if pending is None or run.head.run_id != self.run_id or pending.attempt != self.attempt:
+        pending = self.pending(run)
+        if pending is None or pending.attempt != self.attempt:
             return None
         failure = FailureInfo.of(self.error)
         retry = pending.options.retry
@@ -75,59 +95,43 @@ class ActivityFailed(Item):
             fail_activity(run, pending, failure, now)
         return None
 
-    def take_back(self, run: Run) -> None:
-        """Let the attempt count as running again."""
-        run.world.in_flight.add((self.run_id, self.command_id))
-
 
 @dataclass(slots=True, kw_only=True)
-class NotBegun(Item):
+class NotBegun(_EndOfAttempt):
     """An attempt was dispatched and has not begun: the process is about to end."""
-
-    run_id: str
-    command_id: str
 
     def apply(self, run: Run, now: int) -> object:  # noqa: ARG002 - it takes no time
         """Note that its body never ran, so that the next process need not wonder."""
         run.world.in_flight.discard((self.run_id, self.command_id))
-        pending = run.pending.get(self.command_id)
-        if pending is not None and run.head.run_id == self.run_id:
+        pending = self.pending(run)
+        if pending is not None:
             pending.parked = run.changed = run.pending_told = True
         return None
 
-    def take_back(self, run: Run) -> None:
-        """Let the attempt count as running again."""
-        run.world.in_flight.add((self.run_id, self.command_id))
-
 
 @dataclass(slots=True, kw_only=True)
-class CutOff(Item):
+class CutOff(_OfAttempt):
     """An attempt is on, and the process ends before it."""
-
-    run_id: str
-    command_id: str
 
     def apply(self, run: Run, now: int) -> object:  # noqa: ARG002 - it takes no time
         """Note that it had begun: what else is stored as due had not."""
-        pending = run.pending.get(self.command_id)
-        if pending is not None and run.head.run_id == self.run_id and not pending.is_plain:
+        pending = self.pending(run)
+        if pending is not None and not pending.is_plain:
             pending.due, run.changed = 0, True
         return None
 
 
 @dataclass(slots=True, kw_only=True)
-class Heartbeat(Item):
+class Heartbeat(_OfAttempt):
     """A running attempt has said how far it is."""
 
-    run_id: str
-    command_id: str
     attempt: int
     details: Any
 
     def apply(self, run: Run, now: int) -> object:  # noqa: ARG002 - it happens to the attempt, not to the run
         """Keep it for the next attempt."""
-        pending = run.pending.get(self.command_id)
-        if pending is not None and run.head.run_id == self.run_id and pending.attempt == self.attempt:
+        pending = self.pending(run)
+        if pending is not None and pending.attempt == self.attempt:
             pending.heartbeat = self.details
             run.changed = run.pending_told = True
         return None

@@ -10,7 +10,7 @@ from holdfast.core.failure import FailureInfo
 from holdfast.core.history import COMMANDS, INPUTS, OUTCOMES, Event, EventType, RunStatus
 from holdfast.engine.records.outbox import OutgoingKind
 from holdfast.engine.runs.duties import terminate, wake_up
-from holdfast.engine.runs.items import Item, require_run
+from holdfast.engine.runs.items import Item, reason_details, require_run
 from holdfast.engine.runs.succession import branch, bury, forget_documents
 
 if TYPE_CHECKING:
@@ -90,12 +90,11 @@ class Start(Item):
         return Started(run.workflow_id, self.run_id, created=True)
 
     def _known(self, run: Run) -> Started | None:
-        head = run.head
-        for earlier in head.requests if self.request is not None else ():
-            if self.request is None or earlier.id != self.request.id:
-                continue
-            if earlier.digest != self.request.digest:
-                message = f"request {self.request.id!r} was used before, for another request"
+        head, request = run.head, self.request
+        earlier = next((each for each in head.requests if each.id == request.id), None) if request is not None else None
+        if request is not None and earlier is not None:
+            if earlier.digest != request.digest:
+                message = f"request {request.id!r} was used before, for another request"
                 raise RequestConflictError(message)
             return Started(run.workflow_id, earlier.run_id, created=True)
         if self.parent is not None and head.parent == self.parent:
@@ -152,11 +151,7 @@ class Rerun(Item):
             children={},
             _constant=b"",
         )
-        details = {
-            "of_run": old.run_id,
-            "events": len(self.history),
-            **({"reason": self.reason} if self.reason else {}),
-        }
+        details = {"of_run": old.run_id, "events": len(self.history), **(reason_details(self.reason) or {})}
         branch(run, head, self.history, Event(EventType.WORKFLOW_RERUN, run.instant(now), details=details))
         for pending in list(run.pending.values()):
             run.dispatch(pending)
