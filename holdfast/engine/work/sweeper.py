@@ -56,10 +56,13 @@ class Sweeper:
         task.add_done_callback(self._tasks.discard)
 
     async def _sweep(self, workflow_id: str) -> None:
+        await self._delete(workflow_id)
+        self.swept.resolve(workflow_id, None)
+
+    async def _delete(self, workflow_id: str) -> None:
         try:
             keys = await self._named_by(run_key(workflow_id))
         except CorruptDocumentError:
-            self.swept.resolve(workflow_id, None)
             self._log.exception("what workflow %r had stored cannot be found any more", workflow_id)
             return
         deletions = [Write(key, None, ANY) for key in keys]
@@ -69,10 +72,8 @@ class Sweeper:
                 deletions, lambda: deleted.set_result(True), lambda _error: deleted.set_result(False)
             )
             if not await deleted:
-                self.swept.resolve(workflow_id, None)
                 return
         await self._post.ask(workflow_id, Swept())
-        self.swept.resolve(workflow_id, None)
 
     async def _named_by(self, key: str) -> list[str]:
         """List all documents that a head and those before it name, so that each is deleted before what names it."""
