@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from bench.driver import drive
 from holdfast import Engine, WorkflowContext, activity
 from holdfast.stores import MemoryStore, SqliteStore
-from holdfast.stores.dapr import DaprStore
 
 if TYPE_CHECKING:
     from holdfast.ports import StateStore
@@ -42,6 +41,8 @@ async def bench(ctx: WorkflowContext, steps: int) -> int:
 def make_store(kind: str, folder: Path) -> StateStore:
     """Make the store to measure."""
     if kind == "dapr":
+        from holdfast.stores.dapr import DaprStore  # noqa: PLC0415 - an extra that takes a while to import
+
         return DaprStore("statestore")
     return MemoryStore() if kind == "memory" else SqliteStore(folder / "bench.db")
 

@@ -108,7 +108,7 @@ class DaprStore:
         finally:
             if self._component is None and channel is not None:
                 await channel.close()
-        self._channel, self._capabilities = channel, self._component.capabilities
+        self._channel = channel
 
     async def read(self, keys: Sequence[str]) -> dict[str, Document]:
         """Read documents; keys that do not exist are left out of the answer.
@@ -159,8 +159,8 @@ class DaprStore:
         except grpc.RpcError as error:
             raise refused_to_open(error, sidecar_address(self._address)) from error
         kind = find_kind(found.registered_components, self._store_name, allow_unguarded=self._allow_unguarded)
-        capabilities = kind.capabilities(self._max_body_bytes)
-        return Component(client, headers, self._store_name, kind, capabilities, self._timeout)
+        self._capabilities = kind.capabilities(self._max_body_bytes)
+        return Component(client, headers, self._store_name, kind, self._timeout)
 
     def _require_open(self) -> Component:
         if self._component is None:

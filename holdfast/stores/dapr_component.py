@@ -15,7 +15,7 @@ from holdfast.stores.dapr_errors import is_too_large, may_be_conflict, translate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from holdfast.ports import Capabilities, Write
+    from holdfast.ports import Write
     from holdfast.stores.dapr_kinds import Kind
     from holdfast.stores.dapr_sidecar import Headers, SidecarClient
 
@@ -26,21 +26,9 @@ _READS_AT_ONCE: Final = 64
 
 
 class Component:
-    """Reads and writes documents by way of a sidecar.
+    """Reads and writes documents by way of a sidecar."""
 
-    Attributes:
-        capabilities: What can be had of it.
-    """
-
-    def __init__(  # noqa: PLR0913, PLR0917 - made in one place
-        self,
-        client: SidecarClient,
-        headers: Headers,
-        name: str,
-        kind: Kind,
-        capabilities: Capabilities,
-        timeout: float,
-    ) -> None:
+    def __init__(self, client: SidecarClient, headers: Headers, name: str, kind: Kind, timeout: float) -> None:
         """Describe it.
 
         Args:
@@ -48,10 +36,8 @@ class Component:
             headers: Sent with every call.
             name: Of the component.
             kind: How it wants to be asked.
-            capabilities: What can be had of it.
             timeout: How many seconds one call may take.
         """
-        self.capabilities = capabilities
         self._client = client
         self._headers = headers
         self._name = name
@@ -93,7 +79,7 @@ class Component:
 
         Where everything is as expected, nothing but an outage can have made it fail.
         """
-        if self.capabilities.guard == "none":
+        if self._kind.guard == "none":
             return False
         guarded = [write for write in writes if write.expected is not ANY]
         found = await self.read([write.key for write in guarded]) if guarded else {}
