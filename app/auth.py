@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import request
 
 from app.api.operations import Access
 from app.api.problem import FORBIDDEN_ORIGIN, UNAUTHORIZED, ProblemError, problem_response
+from app.loopback import LOOPBACK_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 __all__ = ["Guard"]
-
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Guard:
@@ -59,7 +58,7 @@ class Guard:
 
     def _check_origin(self) -> None:
         host = urlsplit(f"//{request.host}").hostname if request.host else ""
-        if self._token is None and host not in _LOOPBACK:
+        if self._token is None and host not in LOOPBACK_NAMES:
             message = "without a token the service answers to 127.0.0.1 and localhost only"
             raise ProblemError(FORBIDDEN_ORIGIN, message)
         origin = request.headers.get("Origin")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.api import models
 from app.api.operations import Api, Header, idempotency_key, json_response, service
-from app.api.problem import misfit
+from app.api.problem import field_path, misfit
 from app.errors import NoAnswerError
 from app.strict_json import JsonError, load
 from holdfast import EventType
@@ -43,8 +43,7 @@ def ask_query(id: str, name: str, query: models.QueryQuery) -> Response:
     try:
         value = None if query.input is None else load(query.input.encode())
     except JsonError as error:
-        field = ".".join(part for part in ("input", error.field) if part)
-        raise misfit(str(error), field) from error
+        raise misfit(str(error), field_path("input", error.field)) from error
     return json_response({"result": service().call(lambda engine: engine.query(id, name, value))})
 
 

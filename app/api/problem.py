@@ -29,6 +29,7 @@ __all__ = [
     "Problem",
     "ProblemError",
     "faults_of",
+    "field_path",
     "install",
     "misfit",
     "problem_response",
@@ -78,6 +79,11 @@ class ProblemError(Exception):
         self.errors = tuple(errors)
 
 
+def field_path(*parts: str | int) -> str:
+    """Write the path of a field, such as ``input.items.0.sku``; parts that are empty name the whole."""
+    return ".".join(str(part) for part in parts if part != "")
+
+
 def misfit(message: str, field: str) -> ProblemError:
     """Make the error for one field that does not fit."""
     return ProblemError(INVALID, message, [FieldError(field, message)])
@@ -91,7 +97,7 @@ def faults_of(error: holdfast.PayloadError, inside: str = "") -> list[FieldError
         inside: The field of the body in which the payload stands.
     """
     faults = error.faults if len(error.faults) > 1 else [(error.field, str(error))]
-    return [FieldError(".".join(part for part in (inside, field) if part), message) for field, message in faults]
+    return [FieldError(field_path(inside, field), message) for field, message in faults]
 
 
 BAD_REQUEST: Final = Problem(400, "bad_request", "The request cannot be understood")

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
+from app.loopback import LOOPBACK_NAMES
 from app.text import visible
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ _READ_SECONDS: Final = 90.0
 """Longer than the service lets any request wait."""
 _SILENCE_SECONDS: Final = 45.0
 """Three times as long as a stream is ever silent."""
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Status(IntEnum):
@@ -103,7 +103,7 @@ class Client:
         except ValueError as error:
             raise CommandError(Status.USAGE, f"{self.url} is not an address: {error}") from error
         # A proxy between two programs of one machine helps nobody.
-        self._session.trust_env = host not in _LOOPBACK
+        self._session.trust_env = host not in LOOPBACK_NAMES
         self._session.auth = _bearer(token)
 
     def request(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from app.cli.client import CommandError, Status, path_of
-from app.cli.show import event_words, form, short, status
+from app.cli.show import error_words, event_words, form, short, status
 from app.durations import parse_duration
-from app.text import visible
+from holdfast.core.history import OPEN, OUTCOMES, RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,21 +21,20 @@ if TYPE_CHECKING:
     from app.cli.client import Client
     from app.cli.command import Session
 
-__all__ = ["Follower", "exit_status", "seconds_of", "show_end", "wait_for_end"]
+__all__ = ["Follower", "event_line", "exit_status", "seconds_of", "show_started"]
 
 _QUIET_SECONDS: Final = 0.3
 """After this long without an event one may ask what the run waits for."""
 _RETRY_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 60.0
 """How long to try to reach a service again that was there before."""
-_GOOD: Final = frozenset({"completed"})
-_FINAL: Final = frozenset({"completed", "failed", "canceled", "terminated", "timed_out"})
-_OPEN: Final = frozenset({"running", "paused", "stalled", "corrupt"})
+_FINAL: Final = frozenset(OUTCOMES.values()) - {RunStatus.CONTINUED_AS_NEW}
+"""Where nothing follows any more."""
 
 
 def exit_status(run: dict[str, Any]) -> Status:
     """Say what a command exits with that has seen a run end."""
-    return Status.OK if run["status"] in _GOOD else Status.FAILED
+    return Status.OK if run["status"] == RunStatus.COMPLETED else Status.FAILED
 
 
 def seconds_of(text: str | None) -> float | None:
@@ -90,7 +89,7 @@ class Follower:
                 for event in self._stream(on_quiet):
                     lost = 0.0
                     yield event
-                if not self._ended and self.run()["status"] not in _OPEN:
+                if not self._ended and self.run()["status"] not in OPEN:
                     return
             except CommandError as error:
                 lost = lost or time.monotonic()
@@ -134,7 +133,7 @@ class Follower:
 
     def _tell(self, on_quiet: Callable[[dict[str, Any]], None]) -> None:
         run = self.run()
-        if run["status"] in _OPEN and run["waiting_for"] != self._waits:
+        if run["status"] in OPEN and run["waiting_for"] != self._waits:
             self._waits = run["waiting_for"]
             on_quiet(run)
 
@@ -170,7 +169,7 @@ def show_end(session: Session, run: dict[str, Any]) -> None:
     def words() -> str:
         fields = {"id": run["id"], "status": status(run["status"])}
         if run["error"] is not None:
-            fields["error"] = visible(f"{run['error']['type']}: {run['error']['message']}")
+            fields["error"] = error_words(run["error"])
         else:
             fields["result"] = short(run["result"], 2_000)
         return form(fields)
@@ -179,6 +178,21 @@ def show_end(session: Session, run: dict[str, Any]) -> None:
     sys.stdout.flush()
     if exit_status(run) is not Status.OK:
         raise typer.Exit(exit_status(run))
+
+
+def show_started(session: Session, started: dict[str, Any], seconds: float | None, *, waits: bool) -> None:
+    """Print which run was started; or wait for its end, and print that.
+
+    Args:
+        session: What the command works with.
+        started: What the service answered.
+        seconds: The longest to wait; None for no limit.
+        waits: Whether to wait; who sets a limit wants to.
+    """
+    if waits or seconds is not None:
+        show_end(session, wait_for_end(session.client, started["id"], seconds))
+        return
+    session.show(started, lambda: form({"id": started["id"], "run": started["run_id"], "status": started["status"]}))
 
 
 def event_line(event: dict[str, Any]) -> str:

@@ -6,9 +6,9 @@ import typer
 
 from app.cli.client import path_of
 from app.cli.command import Session, connected, group
-from app.cli.following import Follower, event_line, exit_status, seconds_of, show_end, wait_for_end
+from app.cli.following import Follower, event_line, exit_status, seconds_of, show_started
 from app.cli.inputs import Input, InputFile, Key, RunId, Wait, WaitLimit, WorkflowId, read_input
-from app.cli.show import as_json, clock, event_words, form, short, status, table
+from app.cli.show import as_json, clock, error_words, event_words, form, short, status, table
 from app.text import visible
 
 __all__ = ["commands"]
@@ -36,10 +36,7 @@ def start(
     limit = seconds_of(timeout)
     body = {"id": id, "input": read_input(input, input_file), "timeout": run_timeout, "on_conflict": on_conflict}
     started = session.client.call("POST", path_of("workflows", name, "runs"), body=body, key=key)
-    if wait or timeout is not None:
-        show_end(session, wait_for_end(session.client, started["id"], limit))
-        return
-    session.show(started, lambda: form({"id": started["id"], "run": started["run_id"], "status": started["status"]}))
+    show_started(session, started, limit, waits=wait)
 
 
 @connected(commands, "list")
@@ -98,7 +95,7 @@ def _run_form(run: dict[str, Any]) -> str:
     if run["status"] == "completed":
         fields["result"] = short(run["result"], 2_000)
     if run["error"] is not None:
-        fields["error"] = visible(f"{run['error']['type']}: {run['error']['message']}")
+        fields["error"] = error_words(run["error"])
     if run["waiting_for"]:
         fields["waits for"] = "\n".join(visible(words) for words in run["waiting_for"])
     return form(fields)

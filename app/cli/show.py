@@ -17,7 +17,7 @@ from app.text import visible
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["as_json", "clock", "event_words", "form", "short", "status", "table"]
+__all__ = ["as_json", "clock", "error_words", "event_words", "form", "short", "status", "table"]
 
 _COLORS: Final = {
     "running": "blue",
@@ -86,6 +86,11 @@ def form(fields: Mapping[str, str]) -> str:
         lines.append(f"{name:<{width}}  {first}")
         lines += [" " * (width + 2) + line for line in more]
     return "\n".join(lines)
+
+
+def error_words(error: Mapping[str, Any]) -> str:
+    """Say why a run did not complete, or cannot go on."""
+    return visible(f"{error['type']}: {error['message']}")
 
 
 def event_words(event: Mapping[str, Any]) -> list[str]:

@@ -6,10 +6,10 @@ import typer
 
 from app.cli.client import path_of
 from app.cli.command import Session, connected
-from app.cli.following import seconds_of, show_end, wait_for_end
+from app.cli.following import seconds_of, show_started
 from app.cli.inputs import Input, InputFile, Key, Reason, Wait, WaitLimit, WorkflowId, read_input
 from app.cli.running import commands
-from app.cli.show import as_json, form, status
+from app.cli.show import as_json, status
 
 __all__: list[str] = []
 
@@ -88,10 +88,7 @@ def rerun(
     limit = seconds_of(timeout)
     body: dict[str, Any] = {"reason": reason, "from_event": from_event}
     started = session.client.call("POST", path_of("runs", id, "rerun"), body=body)
-    if wait or timeout is not None:
-        show_end(session, wait_for_end(session.client, id, limit))
-        return
-    session.show(started, lambda: form({"id": id, "run": started["run_id"], "status": started["status"]}))
+    show_started(session, started, limit, waits=wait)
 
 
 @connected(commands, "purge")
