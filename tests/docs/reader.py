@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 from tests.docs.compare import Comparison
 from tests.docs.markdown import ROOT, Block, Command, read_blocks, read_commands
 from tests.docs.shell import Shell
+from tests.integration.processes import free_port
 
 ADDRESS = "127.0.0.1:8000"
 SERVE = re.compile(r"([A-Z_]+=\S+ )*(make run|holdfast serve)")
@@ -105,10 +105,3 @@ class Reader:
     @staticmethod
     def where(shell: Shell) -> Path:
         return Path(shell.run("pwd"))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
