@@ -10,17 +10,17 @@ from dapr.proto import api_v1
 
 from holdfast.core.errors import StoreError, UnsupportedOperationError
 from holdfast.ports import Conflict
+from holdfast.sidecar import SidecarToken, connect, sidecar_address
 from holdfast.stores.dapr_component import Component
 from holdfast.stores.dapr_errors import refused_to_open
 from holdfast.stores.dapr_kinds import UNGUARDED, find_kind
-from holdfast.stores.dapr_sidecar import connect, sidecar_address, sidecar_token
 from holdfast.stores.limits import check_reads, check_writes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from holdfast.ports import Capabilities, Document, Write, Written
-    from holdfast.stores.dapr_sidecar import SidecarClient
+    from holdfast.stores.dapr_client import SidecarClient
 
 __all__ = ["DaprStore"]
 
@@ -38,7 +38,7 @@ class DaprStore:
         store_name: The name of the component.
         address: ``host:port`` or URL of the sidecar's gRPC port; without one ``DAPR_GRPC_ENDPOINT``, or this machine
             at ``DAPR_GRPC_PORT``, or 50001.
-        token: Opens the sidecar's API; without one ``DAPR_API_TOKEN``.
+        token: Opens the sidecar's API; without one ``DAPR_API_TOKEN``, or the file ``DAPR_API_TOKEN_FILE``.
         timeout: How long one call may take; seconds or a `timedelta`.
         connect_timeout: How long `open` waits for the sidecar.
         max_body_bytes: The largest message that the sidecar takes, its ``--max-body-size``.
@@ -151,16 +151,19 @@ class DaprStore:
             await channel.close(self._timeout)
 
     async def _look(self, client: SidecarClient) -> Component:
-        headers = sidecar_token(self._token)
+        token = SidecarToken(self._token)
         try:
             found = await client.GetMetadata(
-                api_v1.GetMetadataRequest(), timeout=self._connect_timeout, metadata=headers, wait_for_ready=True
+                api_v1.GetMetadataRequest(),
+                timeout=self._connect_timeout,
+                metadata=token.headers(),
+                wait_for_ready=True,
             )
         except grpc.RpcError as error:
             raise refused_to_open(error, sidecar_address(self._address)) from error
         kind = find_kind(found.registered_components, self._store_name, allow_unguarded=self._allow_unguarded)
         self._capabilities = kind.capabilities(self._max_body_bytes)
-        return Component(client, headers, self._store_name, kind, self._timeout)
+        return Component(client, token, self._store_name, kind, self._timeout)
 
     def _require_open(self) -> Component:
         if self._component is None:

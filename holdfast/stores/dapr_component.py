@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from holdfast.ports import Write
+    from holdfast.sidecar import SidecarToken
+    from holdfast.stores.dapr_client import SidecarClient
     from holdfast.stores.dapr_kinds import Kind
-    from holdfast.stores.dapr_sidecar import Headers, SidecarClient
 
 __all__ = ["Component"]
 
@@ -28,18 +29,18 @@ _READS_AT_ONCE: Final = 64
 class Component:
     """Reads and writes documents by way of a sidecar."""
 
-    def __init__(self, client: SidecarClient, headers: Headers, name: str, kind: Kind, timeout: float) -> None:
+    def __init__(self, client: SidecarClient, token: SidecarToken, name: str, kind: Kind, timeout: float) -> None:
         """Describe it.
 
         Args:
             client: Calls the sidecar.
-            headers: Sent with every call.
+            token: Opens the sidecar's API.
             name: Of the component.
             kind: How it wants to be asked.
             timeout: How many seconds one call may take.
         """
         self._client = client
-        self._headers = headers
+        self._token = token
         self._name = name
         self._kind = kind
         self._timeout = timeout
@@ -49,7 +50,7 @@ class Component:
         """Read documents, in as many calls as their size demands."""
         request = api_v1.GetBulkStateRequest(store_name=self._name, keys=keys, parallelism=_READS_AT_ONCE)
         try:
-            answer = await self._client.GetBulkState(request, timeout=self._timeout, metadata=self._headers)
+            answer = await self._client.GetBulkState(request, timeout=self._timeout, metadata=self._token.headers())
         except grpc.RpcError as error:
             if len(keys) > 1 and is_too_large(error):
                 half = len(keys) // 2
@@ -92,7 +93,7 @@ class Component:
             operation = add()
             operation.operationType = "delete" if write.value is None else "upsert"
             fill(operation.request, write)
-        await self._client.ExecuteStateTransaction(request, timeout=self._timeout, metadata=self._headers)
+        await self._client.ExecuteStateTransaction(request, timeout=self._timeout, metadata=self._token.headers())
 
     async def _save(self, writes: Sequence[Write]) -> None:
         """Write one by one as far as order counts: the first document, the others, then what is deleted."""
@@ -102,13 +103,13 @@ class Component:
                 request = api_v1.SaveStateRequest(store_name=self._name)
                 for write in part:
                     self._fill(request.states.add(), write)
-                await self._client.SaveState(request, timeout=self._timeout, metadata=self._headers)
+                await self._client.SaveState(request, timeout=self._timeout, metadata=self._token.headers())
         if len(upserts) < len(writes):
             deletion = api_v1.DeleteBulkStateRequest(store_name=self._name)
             for write in writes:
                 if write.value is None:
                     self._fill(deletion.states.add(), write)
-            await self._client.DeleteBulkState(deletion, timeout=self._timeout, metadata=self._headers)
+            await self._client.DeleteBulkState(deletion, timeout=self._timeout, metadata=self._token.headers())
 
 
 def _fill_for(kind: Kind) -> wire.Fill:

@@ -15,8 +15,9 @@ from dapr.proto import api_v1, common_v1
 
 from holdfast import StoreError, StoreUnavailableError, UnsupportedOperationError
 from holdfast.ports import ABSENT, ANY, Conflict, Write, Written
+from holdfast.sidecar import connect
 from holdfast.stores.dapr import DaprStore
-from holdfast.stores.dapr_sidecar import SidecarClient, connect
+from holdfast.stores.dapr_client import SidecarClient
 from tests.integration.conftest import KINDS, Backend, StartSidecar
 from tests.integration.sidecar import Sidecar, StateComponent
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 import grpc
 from dapr.proto import api_v1, common_v1
 
-from holdfast.stores.dapr_sidecar import Headers
+from holdfast.sidecar import Headers
 
 CREATE_ONLY = common_v1.StateOptions.CONCURRENCY_FIRST_WRITE
 
