@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
 from holdfast.secret import Secret
@@ -25,7 +22,7 @@ def test_a_file_is_read_again_when_its_token_is_renewed(tmp_path: Path) -> None:
 
     renewed = tmp_path / "renewed"
     renewed.write_text("other\n", encoding="utf-8")
-    os.replace(renewed, file)
+    renewed.replace(file)
 
     assert secret.value() == "other"
 
