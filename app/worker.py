@@ -12,8 +12,8 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from app.api.problem import type_uri
 from app.factory import ARRIVED
+from app.json_writer import dump
 from app.settings import Address
-from app.strict_json import dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

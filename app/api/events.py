@@ -9,8 +9,8 @@ from flask import Response, request
 
 from app.api.operations import Api, Header, service
 from app.api.problem import misfit
+from app.json_writer import dump
 from app.streams import follow
-from app.strict_json import dump
 from holdfast import RunStatus
 from holdfast.core.history import OUTCOMES
 

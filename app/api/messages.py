@@ -10,8 +10,8 @@ from app.api import models
 from app.api.operations import Api, Header, idempotency_key, json_response, service
 from app.api.problem import field_path, misfit
 from app.errors import NoAnswerError
-from app.strict_json import JsonError, load
 from holdfast import EventType
+from holdfast.core.strict_json import JsonError, load
 
 if TYPE_CHECKING:
     from flask import Response

@@ -15,8 +15,9 @@ from flask import Blueprint, Response, current_app, request
 from pydantic import BaseModel, ValidationError
 
 from app.api.problem import INVALID, UNSUPPORTED_MEDIA_TYPE, FieldError, ProblemError, misfit
-from app.strict_json import JsonError, dump, load
+from app.json_writer import dump
 from holdfast.core.ids import check_id
+from holdfast.core.strict_json import JsonError, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

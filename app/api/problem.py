@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 
 import holdfast
 from app.errors import BusyError, NoAnswerError, NotReadyError
-from app.strict_json import dump
+from app.json_writer import dump
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

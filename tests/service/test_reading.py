@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from app.api.search import Spelled
 from app.durations import LONGEST, parse_duration
-from app.strict_json import MAX_DEPTH, JsonError, dump, load
+from app.json_writer import dump
 from app.text import visible
+from holdfast.core.strict_json import MAX_DEPTH, JsonError, load
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 SCALARS = (

@@ -1,4 +1,4 @@
-"""JSON in and out: a strict reader for what strangers send, a fast writer for what we know.
+"""JSON from strangers, read strictly.
 
 The reader takes only what the engine can keep and give back unchanged: UTF-8, no key twice in an object, no NaN or
 infinity, integers of 64 bits (the engine's codec has no larger ones), half of no surrogate pair, 64 levels deep.
@@ -11,9 +11,7 @@ import math
 import re
 from typing import Any, Final
 
-import orjson
-
-__all__ = ["MAX_DEPTH", "JsonError", "dump", "load"]
+__all__ = ["MAX_DEPTH", "JsonError", "load"]
 
 MAX_DEPTH: Final = 64
 _LEAST: Final = -(2**63)
@@ -35,11 +33,6 @@ class JsonError(ValueError):
         """Keep the field beside the message."""
         super().__init__(message)
         self.field = field
-
-
-def dump(value: object) -> bytes:
-    """Write a value: JSON types, dataclasses, models' own dictionaries, and times, which become RFC 3339 in UTC."""
-    return orjson.dumps(value, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
 
 
 def load(raw: bytes) -> Any:  # noqa: ANN401 - any JSON value
