@@ -8,6 +8,7 @@ from holdfast.core.errors import (
     ActivityError,
     ChildWorkflowError,
     CorruptDocumentError,
+    DeadLetterNotFoundError,
     FencedError,
     HoldfastError,
     InvalidIdError,
@@ -36,8 +37,11 @@ from holdfast.core.retry import RetryPolicy
 from holdfast.engine.engine import Engine
 from holdfast.engine.handle import WorkflowHandle
 from holdfast.engine.lifecycle import EngineOptions, EngineStats
+from holdfast.engine.messages.routing import TopicMapping
+from holdfast.engine.receiving import DeadLetter, DeadLetterPage, HeldMessage
 from holdfast.engine.thread import BlockingHandle, EngineThread
 from holdfast.engine.views import HistoryEvent, RunDescription, RunPage, RunSummary
+from holdfast.engine.work.gate import Delivery
 from holdfast.engine.work.hooks import Hooks, compose_hooks
 
 __all__ = [  # noqa: RUF022 - grouped by who needs them, not by letter
@@ -57,11 +61,16 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them, not by letter
     "EngineStats",
     "EngineThread",
     "Hooks",
+    "TopicMapping",
     "WorkflowHandle",
     "compose_hooks",
     # what is seen of them
+    "DeadLetter",
+    "DeadLetterPage",
+    "Delivery",
     "EventType",
     "FailureInfo",
+    "HeldMessage",
     "HistoryEvent",
     "RunDescription",
     "RunPage",
@@ -71,6 +80,7 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them, not by letter
     "ActivityError",
     "ChildWorkflowError",
     "CorruptDocumentError",
+    "DeadLetterNotFoundError",
     "FencedError",
     "HoldfastError",
     "InvalidIdError",

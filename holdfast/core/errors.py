@@ -3,6 +3,7 @@
 HoldfastError
 ├── NonRetryableError          raised by an activity: do not try again
 ├── WorkflowNotFoundError      the caller's fault: no such run, or no such workflow
+├── DeadLetterNotFoundError    the caller's fault: no such dead letter
 ├── WorkflowAlreadyStartedError   a conflict: the id belongs to a run that is open
 ├── WorkflowOpenError          a conflict: the run has to end first
 ├── WorkflowFinishedError      a conflict: the run has ended
@@ -39,6 +40,7 @@ __all__ = [
     "ActivityError",
     "ChildWorkflowError",
     "CorruptDocumentError",
+    "DeadLetterNotFoundError",
     "FencedError",
     "HoldfastError",
     "InvalidIdError",
@@ -73,6 +75,10 @@ class NonRetryableError(HoldfastError):
 
 class WorkflowNotFoundError(HoldfastError):
     """There is no run, or no registered workflow, of that name."""
+
+
+class DeadLetterNotFoundError(HoldfastError):
+    """There is no dead letter of that number: it was dropped, applied after all, or has given way to newer ones."""
 
 
 class WorkflowAlreadyStartedError(HoldfastError):

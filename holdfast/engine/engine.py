@@ -12,6 +12,8 @@ from holdfast.engine.asking import Filter, failed_run, make_start
 from holdfast.engine.calls import RunCalls
 from holdfast.engine.handle import WorkflowHandle
 from holdfast.engine.lifecycle import EngineOptions, Parts
+from holdfast.engine.receiving import TopicCalls
+from holdfast.engine.runs.starting import SignalledStart
 from holdfast.engine.views import (
     HistoryEvent,
     RunDescription,
@@ -36,7 +38,7 @@ __all__ = ["Engine"]
 _LONGEST_REASON = 1_000
 
 
-class Engine(RunCalls):
+class Engine(RunCalls, TopicCalls):
     """A durable workflow engine over a store.
 
     Everything it acknowledges is durable when a call returns. It is used as an async context manager; all its calls
@@ -222,8 +224,15 @@ class Engine(RunCalls):
         """
         parts = self._running()
         start, workflow_id = make_start(parts.world, workflow, input, id, timeout=timeout, on_conflict="use_existing")
-        item = self._signal_item(signal, payload, signal_id)
-        started, _ = await asyncio.gather(parts.runtime.ask(workflow_id, start), parts.runtime.ask(workflow_id, item))
+        item = SignalledStart(
+            definition=start.definition,
+            value=start.value,
+            run_id=start.run_id,
+            timeout_ms=start.timeout_ms,
+            on_conflict=start.on_conflict,
+            signal=self._signal_item(signal, payload, signal_id),
+        )
+        started: Started = await parts.runtime.ask(workflow_id, item)
         return self._handle_of(started, start.definition.decode_result)
 
     def handle(self, workflow_id: str, run_id: str | None = None) -> WorkflowHandle:

@@ -18,21 +18,27 @@ from holdfast.engine.clock import SystemClock
 from holdfast.engine.commits.checkpoint import CHECKPOINT_COMMITS, Checkpoints
 from holdfast.engine.commits.committer import Committer
 from holdfast.engine.commits.index import Index
+from holdfast.engine.commits.letters import Letters
 from holdfast.engine.commits.partition import RENEW_SECONDS, Partition
 from holdfast.engine.commits.reader import Reader
 from holdfast.engine.looking import Looking
+from holdfast.engine.messages.routing import SIGNALS_TOPIC, TopicMapping
 from holdfast.engine.recovery import recover_runs
 from holdfast.engine.runs.world import MAX_PAYLOAD_BYTES, World
 from holdfast.engine.runtime import Runtime
 from holdfast.engine.work.attempts import Attempts
 from holdfast.engine.work.courier import Courier
+from holdfast.engine.work.dead_letters import DeadLetters
+from holdfast.engine.work.gate import Gate
+from holdfast.engine.work.holding import Holding
 from holdfast.engine.work.hooks import HookCaller, Hooks
+from holdfast.engine.work.intake import Intake
 from holdfast.engine.work.sweeper import Sweeper
 from holdfast.engine.work.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from holdfast.core.definitions import ActivityFunction, WorkflowFunction
     from holdfast.ports import Clock, StateStore
@@ -65,6 +71,7 @@ class EngineOptions:
         max_cached_runs: How many runs stay in memory while nothing happens to them.
         max_async_activities: How many ``async def`` activities run at a time.
         max_threads: How many ``def`` activities run at a time.
+        topics: How records of topics become signals; see `Engine.deliver`.
         drain: How long running activities are waited for when it closes.
         dev_replay: For development: replay each run after its activations, and stall it at the first difference. A
             history of over 500 events is replayed as it grows by a tenth.
@@ -81,6 +88,7 @@ class EngineOptions:
     max_cached_runs: int = 10_000
     max_async_activities: int = 1_000
     max_threads: int = 32
+    topics: Sequence[TopicMapping] = (TopicMapping(SIGNALS_TOPIC),)
     drain: Duration = 10.0
     dev_replay: bool = False
     checkpoint_commits: int = CHECKPOINT_COMMITS
@@ -99,6 +107,8 @@ class EngineStats:
         written: How many changes of runs they held.
         attempts: How many attempts of activities run or wait for a place.
         abandoned: How many attempts on threads were given up on and have not returned.
+        held: How many messages wait for their run, or for those before them.
+        dead_letters: How many messages have ever found no run.
     """
 
     runs: Counter[str]
@@ -107,6 +117,8 @@ class EngineStats:
     written: int
     attempts: int
     abandoned: int
+    held: int
+    dead_letters: int
 
 
 class Parts:
@@ -118,12 +130,20 @@ class Parts:
         world: What runs share; present once it is open.
         runtime: Runs in memory, and their turns; present once it is open.
         looking: Answers questions about runs; present once it is open.
+        intake: Takes in what comes from topics; present once it is open.
+        holding: Messages that are early; present once it is open.
+        dead_letters: What found no run; present once it is open.
+        letters: The numbers of both; present once it is open.
         watchdog: Looks for workflow code that does not yield.
     """
 
     world: World
     runtime: Runtime
     looking: Looking
+    intake: Intake
+    holding: Holding
+    dead_letters: DeadLetters
+    letters: Letters
 
     def __init__(
         self,
@@ -164,7 +184,8 @@ class Parts:
         options = self.options
         self.world = self._make_world()
         partition = Partition(self.store, self._reader, options.partition, options.instance, self.world.token, self.log)
-        await partition.take(self.index)
+        letters = Letters()
+        await partition.take(self.index, letters)
         self.world.follows_clean_end = partition.was_released
         runtime = self.runtime = Runtime(
             self.world, self.index, self._reader, self._hooks, max_cached=options.max_cached_runs
@@ -179,6 +200,13 @@ class Parts:
         runtime.courier = Courier(self.world, self._reader, runtime)
         self.looking = Looking(runtime, self.index, self._reader, self.registry)
         runtime.sweeper = Sweeper(self._reader, committer, runtime, self.log)
+        self.dead_letters = runtime.dead_letters = DeadLetters(
+            self.world, self._reader, committer, letters, partition.name, self.store.capabilities.max_value_bytes
+        )
+        gate = Gate(self.world, runtime, options.topics)
+        self.holding = runtime.holding = Holding(self.world, self._reader, gate, self.dead_letters, letters, self.index)
+        self.intake = Intake(options.clock, gate, self.holding, self.dead_letters)
+        self.letters = letters
         self.committer, self._partition = committer, partition
         self._checkpoints = Checkpoints(partition, self.index, committer, options.checkpoint_commits)
         committer.on_commit = self._checkpoints.look
@@ -187,6 +215,7 @@ class Parts:
         if not self.store.capabilities.exclusive:
             self._spawn(self._renew())
         self._state = "open"
+        await self.holding.open()
         await recover_runs(runtime, self.index, self._reader)
 
     def _make_world(self) -> World:
@@ -268,6 +297,7 @@ class Parts:
         fenced = self.runtime.closed_by is not None
         await self.runtime.courier.stop()
         await self.runtime.sweeper.stop()
+        self.holding.stop()
         self.runtime.dismiss(self.runtime.closed_by or StoreError("the engine is closed"))
         await self.runtime.stop()
         if not fenced:
@@ -280,6 +310,7 @@ class Parts:
         """Let go of what still waits for the store, and tell whoever waits for its answer."""
         await self.runtime.courier.stop()
         await self.runtime.sweeper.stop()
+        self.holding.stop()
         self.runtime.arrivals.stop()
         await self.runtime.abandon(StoreUnavailableError("the engine was closed before the store answered"))
 
@@ -324,4 +355,6 @@ class Parts:
             self.committer.written,
             attempts.running,
             attempts.abandoned,
+            len(self.holding.shelf),
+            self.letters.last_dead,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.codec import decode_json
-from holdfast.engine.runs.effects import Abandon, Deliver, Dispatch, Ended, Replied, Sweep, Tell
+from holdfast.engine.runs.effects import Abandon, Admit, Deliver, Dispatch, Ended, Replied, Sweep, Tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +51,10 @@ def _sweep(runtime: Runtime, run: Run, _effect: Sweep) -> None:
     runtime.sweeper.sweep(run.workflow_id)
 
 
+def _admit(runtime: Runtime, run: Run, _effect: Admit) -> None:
+    runtime.holding.admit(run.workflow_id)
+
+
 def _tell(runtime: Runtime, run: Run, effect: Tell) -> None:
     runtime.hooks.tell(effect.hook, run.workflow_id, effect.payload)
 
@@ -62,5 +66,6 @@ PERFORM: Final[dict[type, Callable[[Runtime, Run, Any], None]]] = {
     Replied: _reply,
     Ended: _end,
     Sweep: _sweep,
+    Admit: _admit,
     Tell: _tell,
 }

@@ -26,7 +26,7 @@ from holdfast.engine.work.arrivals import Arrivals
 from holdfast.engine.work.waiters import Waiters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from holdfast.core.history import Event
     from holdfast.engine.commits.committer import Committer
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from holdfast.engine.runs.world import World
     from holdfast.engine.work.attempts import Attempts
     from holdfast.engine.work.courier import Courier
+    from holdfast.engine.work.dead_letters import DeadLetters
+    from holdfast.engine.work.holding import Holding
     from holdfast.engine.work.hooks import HookCaller
     from holdfast.engine.work.sweeper import Sweeper
     from holdfast.engine.work.watchdog import Watchdog
@@ -68,6 +70,8 @@ class Runtime:
     committer: Committer
     attempts: Attempts
     courier: Courier
+    holding: Holding
+    dead_letters: DeadLetters
     sweeper: Sweeper
     watchdog: Watchdog
     on_fenced: Callable[[FencedError], None]
@@ -121,6 +125,11 @@ class Runtime:
         self.submit(workflow_id, item)
         return await item.answer
 
+    def sequences(self, workflow_id: str) -> Mapping[str, int] | None:
+        """Say up to which number the messages of each source are applied to a run; None if it is not in memory."""
+        run = self.live.get(workflow_id)
+        return run.seen.sequences if run is not None and run.slot is not Slot.LOADING else None
+
     def wake(self, workflow_id: str) -> None:
         """Let a run do what is due."""
         run = self.live.get(workflow_id)
@@ -137,6 +146,7 @@ class Runtime:
             or self.arrivals.expected
             or self.attempts.running
             or self.courier.busy
+            or self.holding.busy
             or self.sweeper.busy
             or not self.committer.idle
         )
@@ -304,6 +314,7 @@ class Runtime:
         self.outcomes.dismiss(error)
         self.replies.dismiss(error)
         self.sweeper.swept.dismiss(error)
+        self.dead_letters.dismiss(error)
         for watcher in (watcher for several in self.watchers.values() for watcher in several):
             watcher.set()
 

@@ -11,13 +11,15 @@ from holdfast.core.errors import StoreError
 from holdfast.engine.engine import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 
     from holdfast.core.durations import Duration
     from holdfast.core.history import RunStatus
     from holdfast.engine.handle import WorkflowHandle
     from holdfast.engine.lifecycle import EngineStats
+    from holdfast.engine.receiving import DeadLetter, DeadLetterPage, HeldMessage
     from holdfast.engine.views import HistoryEvent, RunDescription, RunPage
+    from holdfast.engine.work.gate import Delivery
     from holdfast.ports import StateStore
 
 __all__ = ["BlockingHandle", "EngineThread"]
@@ -177,6 +179,30 @@ class EngineThread:
     def signal(self, workflow_id: str, name: str, payload: object = None, *, id: str | None = None) -> None:
         """Send a signal; see `Engine.signal`."""
         self.run(self._engine.signal(workflow_id, name, payload, id=id))
+
+    def deliver(self, topic: str, key: str | None, value: bytes, *, id: str | None = None) -> Delivery:
+        """Take in a record of a topic; see `Engine.deliver`."""
+        return self.run(self._engine.deliver(topic, key, value, id=id))
+
+    def dead_letters(self, *, limit: int = 50, cursor: str | None = None) -> DeadLetterPage:
+        """List messages that found no run; see `Engine.dead_letters`."""
+        return self.run(self._engine.dead_letters(limit=limit, cursor=cursor))
+
+    def dead_letter(self, number: int) -> DeadLetter:
+        """Show a message that found no run; see `Engine.dead_letter`."""
+        return self.run(self._engine.dead_letter(number))
+
+    def replay_dead_letter(self, number: int) -> Delivery:
+        """Deliver a dead letter again; see `Engine.replay_dead_letter`."""
+        return self.run(self._engine.replay_dead_letter(number))
+
+    def drop_dead_letter(self, number: int) -> None:
+        """Delete a message that found no run; see `Engine.drop_dead_letter`."""
+        self.run(self._engine.drop_dead_letter(number))
+
+    def held_messages(self, *, limit: int = 50) -> Sequence[HeldMessage]:
+        """List messages that wait; see `Engine.held_messages`."""
+        return self.run(self._engine.held_messages(limit=limit))
 
     def query(self, workflow_id: str, name: str, input: object = None) -> Any:  # noqa: ANN401
         """Ask a query; see `Engine.query`."""

@@ -24,6 +24,7 @@ from app.settings import PREFIX, Settings
 from holdfast import executors, ports, stores
 from holdfast.core import errors
 from holdfast.engine.calls import RunCalls
+from holdfast.engine.receiving import TopicCalls
 from holdfast.engine.views import PendingView
 from holdfast.testing import SkippingClock, TestEnvironment, load_history, replay, save_history
 from holdfast.testing.store_conformance import ConformanceReport, run_conformance
@@ -212,7 +213,7 @@ def command_rows(command: Any, prefix: str = "holdfast") -> list[tuple[str, str]
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "engine": lambda: members(holdfast.Engine, RunCalls),
+    "engine": lambda: members(holdfast.Engine, RunCalls, TopicCalls),
     "engine-options": lambda: table(("option", "default", "meaning"), option_rows(holdfast.EngineOptions)),
     "engine-start": lambda: arguments(holdfast.Engine.start),
     "engine-list": lambda: arguments(holdfast.Engine.list),
@@ -220,6 +221,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "workflow-handle": lambda: members(holdfast.WorkflowHandle),
     "workflow-handle-values": lambda: attributes(holdfast.WorkflowHandle),
     "engine-thread": lambda: members(holdfast.EngineThread),
+    "delivery": lambda: members_of(holdfast.Delivery),
+    "topic-mapping": lambda: attributes(holdfast.TopicMapping),
+    "held-message": lambda: attributes(holdfast.HeldMessage),
+    "dead-letter": lambda: attributes(holdfast.DeadLetter),
+    "dead-letter-page": lambda: attributes(holdfast.DeadLetterPage),
     "hooks": lambda: attributes(holdfast.Hooks),
     "run-description": lambda: table(
         ("", "meaning"), [*attribute_rows(holdfast.RunSummary), *attribute_rows(holdfast.RunDescription)]

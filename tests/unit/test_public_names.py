@@ -15,10 +15,11 @@ import holdfast.testing
 from holdfast.core import errors
 
 NAMES = """
-    ActivityContext ActivityError BlockingHandle CancelToken ChildHandle ChildWorkflowError CorruptDocumentError Engine
-    EngineOptions EngineStats EngineThread EventType FailureInfo FencedError HistoryEvent HoldfastError Hooks
-    InvalidIdError NonRetryableError NondeterminismError PayloadError QueryError RequestConflictError RetryPolicy
-    RunDescription RunPage RunStatus RunSummary SignalChannel StoreError StoreUnavailableError UnknownProviderError
+    ActivityContext ActivityError BlockingHandle CancelToken ChildHandle ChildWorkflowError CorruptDocumentError
+    DeadLetter DeadLetterNotFoundError DeadLetterPage Delivery Engine EngineOptions EngineStats EngineThread
+    EventType FailureInfo FencedError HeldMessage HistoryEvent HoldfastError Hooks InvalidIdError NonRetryableError
+    NondeterminismError PayloadError QueryError RequestConflictError RetryPolicy RunDescription RunPage RunStatus
+    RunSummary SignalChannel StoreError StoreUnavailableError TopicMapping UnknownProviderError
     UnsupportedOperationError UpdateRejectedError WorkflowAlreadyStartedError WorkflowCanceledError WorkflowContext
     WorkflowFailedError WorkflowFinishedError WorkflowHandle WorkflowNotFoundError WorkflowOpenError
     WorkflowTerminatedError WorkflowTimedOutError activity compose_hooks workflow

@@ -6,12 +6,14 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from holdfast.engine.commits.letters import merged
 from holdfast.ports import ABSENT, ANY, Write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from holdfast.core.errors import StoreError
+    from holdfast.engine.commits.letters import Told
     from holdfast.engine.runs.change import Change
     from holdfast.ports import Capabilities
 
@@ -29,6 +31,7 @@ class Chore:
 
     Attributes:
         waiting: What has not been taken into a batch yet.
+        told: What the record of its commit tells of it; None for nothing.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Chore:
         writes: Sequence[Write],
         done: Callable[[], None] | None = None,
         refused: Callable[[StoreError], None] | None = None,
+        told: Told | None = None,
     ) -> None:
         """Describe a chore.
 
@@ -43,7 +47,9 @@ class Chore:
             writes: What is to be written.
             done: Called once all of it is durable.
             refused: Called once, instead, if the store will not take some of it.
+            told: What the record of its commit tells of it.
         """
+        self.told = told
         self.waiting = deque(ChoreWrite(self, write) for write in writes)
         self._left = len(writes)
         self._done = done
@@ -102,6 +108,11 @@ class Batch:
         if self.chores:
             writes += [chore.write for chore in self.chores]
         return writes
+
+    def told(self) -> dict[str, list[Any]]:
+        """Put together what the record has to tell of its chores."""
+        chores = {id(item.chore): item.chore for item in self.chores}
+        return merged(chore.told for chore in chores.values() if chore.told is not None)
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""

@@ -62,7 +62,7 @@ class Checkpoints:
 
     def _written(self, seq: int) -> None:
         """Delete the records that the checkpoint has made needless, but for those that keep stale owners out."""
-        self._done_seq, self._writing = seq, False
+        self._done_seq, self._writing = self._partition.seq, False  # its own commits call for no other
         numbers = range(self._partition.swept + 1, seq + 1)
         needless = [number for number in numbers if number not in self._partition.kept]
         deletions = [Write(commit_key(self._partition.name, number), None, ANY) for number in needless]
@@ -71,3 +71,4 @@ class Checkpoints:
 
     def _swept(self, seq: int) -> None:
         self._partition.swept = seq
+        self._done_seq = self._partition.seq

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from holdfast.engine.commits.index import IndexEntry
+    from holdfast.engine.commits.letters import Told
     from holdfast.engine.commits.partition import Partition
     from holdfast.engine.commits.reader import Reader
     from holdfast.engine.runs.change import Change
@@ -92,6 +93,7 @@ class Committer:
         writes: Sequence[Write],
         done: Callable[[], None] | None = None,
         refused: Callable[[StoreError], None] | None = None,
+        told: Told | None = None,
     ) -> None:
         """Queue documents of the engine itself; they go out in order, behind what runs have to write.
 
@@ -99,8 +101,9 @@ class Committer:
             writes: At least one document.
             done: Called once all of them are durable.
             refused: Called once, instead, if the store will not take some of them.
+            told: What the record of their commit tells of them.
         """
-        self._chores.append(Chore(writes, done, refused))
+        self._chores.append(Chore(writes, done, refused, told))
         self._idle.clear()
         self._wake.set()
 
@@ -132,7 +135,9 @@ class Committer:
         for _ in range(_MAX_ROUNDS):
             write_id = self._next_write_id()
             batch.deltas = self._deltas(batch.changes)
-            record = self._partition.next_record(write_id, batch.late + batch.deltas)
+            record = self._partition.next_record(
+                write_id, batch.late + batch.deltas, batch.told() if batch.chores else {}
+            )
             writes = batch.writes(record)
             if self._store.capabilities.guard != "key":
                 writes = [unversioned(write) for write in writes]

@@ -12,6 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.errors import CorruptDocumentError, FencedError, StoreUnavailableError
+from holdfast.engine.commits.letters import Letters
 from holdfast.engine.records.documents import checkpoint_key, commit_key, owner_key, seal_object, segment_key, unseal
 from holdfast.ports import ABSENT, ANY, Conflict, Document, Expectation, Write
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from holdfast.engine.commits.index import Index
+    from holdfast.engine.commits.letters import Told
     from holdfast.engine.commits.reader import Reader
     from holdfast.ports import StateStore
 
@@ -70,11 +72,12 @@ class Partition:
         self._log = log
         self._renewals = 0
         self._versions: dict[str, str] = {}
+        self._letters = Letters()
 
     # Taking it.
 
-    async def take(self, index: Index) -> None:
-        """Wait until the partition may be taken, take it, and fill the index with what is stored of it.
+    async def take(self, index: Index, letters: Letters) -> None:
+        """Wait until the partition may be taken, take it, and fill index and letters with what is stored of it.
 
         Raises:
             StoreError: The store cannot be read or written.
@@ -84,6 +87,8 @@ class Partition:
             self.was_released = owner is not None and owner["released"]
             self.seq, self.swept, self.epoch, self.kept = 0, 0, 0, set()
             index.clear()
+            letters.clear()
+            self._letters = letters
             await self._load(index)
             if await self._claim(owner, index) and not await self._slept_through_a_checkpoint():
                 return
@@ -129,6 +134,7 @@ class Partition:
                 self._versions[segment] = documents[segment].version
                 index.load(unseal(segment, documents[segment].value)["entries"])
             index.loaded()
+            self._letters.load(checkpoint.get("letters", {}))
         while await self._load_records(index):
             pass
 
@@ -148,12 +154,16 @@ class Partition:
             self.kept |= {self.seq - 1, self.seq}
         self.epoch = max(self.epoch, record["epoch"])
         index.load(record["deltas"])
+        self._letters.take_over(record.get("letters", {}))
 
     async def _claim(self, owner: dict[str, Any] | None, index: Index) -> bool:
         """Create the first record of a new epoch; False where another process was faster."""
         while True:
             epoch = max(self.epoch, owner["epoch"] if owner else 0) + 1
-            writes = [self.record_write(self.seq + 1, self.token, epoch, []), self._owner_write(epoch, released=False)]
+            writes = [
+                self.record_write(self.seq + 1, self.token, epoch, [], {}),
+                self._owner_write(epoch, released=False),
+            ]
             try:
                 results = await self._store.write(writes)
             except StoreUnavailableError as error:
@@ -184,14 +194,16 @@ class Partition:
 
     # Proving it.
 
-    def record_write(self, seq: int, write_id: str, epoch: int, deltas: Sequence[Any]) -> Write:
+    def record_write(self, seq: int, write_id: str, epoch: int, deltas: Sequence[Any], told: Told) -> Write:
         """Make the record of a commit."""
-        record = {"epoch": epoch, "write_id": write_id, "deltas": deltas}
+        record: dict[str, Any] = {"epoch": epoch, "write_id": write_id, "deltas": deltas}
+        if told:
+            record["letters"] = told
         return Write(commit_key(self.name, seq), seal_object(record), ABSENT)
 
-    def next_record(self, write_id: str, deltas: Sequence[Any]) -> Write:
+    def next_record(self, write_id: str, deltas: Sequence[Any], told: Told) -> Write:
         """Make the record of the next commit."""
-        return self.record_write(self.seq + 1, write_id, self.epoch, deltas)
+        return self.record_write(self.seq + 1, write_id, self.epoch, deltas, told)
 
     def renewal(self) -> Write:
         """Make the write that shows the owner alive."""
@@ -222,7 +234,8 @@ class Partition:
         """Make the write that says up to which commit the segments go."""
         key = checkpoint_key(self.name)
         kept = sorted(number for number in self.kept if number <= seq)
-        checkpoint = {"seq": seq, "swept": self.swept, "segments": segments, "kept": kept}
+        letters = self._letters.to_json()
+        checkpoint = {"seq": seq, "swept": self.swept, "segments": segments, "kept": kept, "letters": letters}
         return Write(key, seal_object(checkpoint), self.expected(key))
 
     def expected(self, key: str) -> str | Expectation:

@@ -24,7 +24,9 @@ __all__ = [
     "blob_key",
     "checkpoint_key",
     "commit_key",
+    "dead_key",
     "decode_event",
+    "held_key",
     "owner_key",
     "page_key",
     "past_key",
@@ -83,6 +85,16 @@ def segment_key(partition: str, number: int) -> str:
 def checkpoint_key(partition: str) -> str:
     """Where it is kept up to which commit the segments of the index go."""
     return f"checkpoint:{partition}"
+
+
+def held_key(partition: str, number: int) -> str:
+    """Where a message is kept that waits for its run, or for the messages before it."""
+    return f"held:{partition}:{number}"
+
+
+def dead_key(partition: str, number: int) -> str:
+    """Where a message is kept that found no run."""
+    return f"dead:{partition}:{number}"
 
 
 def owner_key(partition: str) -> str:

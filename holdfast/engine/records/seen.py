@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from holdfast.core.errors import PayloadError
 from holdfast.engine.records.documents import seal_object, seen_key
 from holdfast.ports import ABSENT, ANY, Write
 
@@ -15,6 +16,7 @@ __all__ = ["NOTHING_SEEN", "Seen"]
 _RECENT: Final = 256
 _SEALED_IDS: Final = 128
 _WINDOW_IDS: Final = 10_000
+_SOURCES: Final = 64
 _WINDOW_MS: Final = 24 * 60 * 60 * 1000
 
 
@@ -26,10 +28,11 @@ class Seen:
 
     Attributes:
         in_use: There is anything to store.
+        sequences: The number of the last message of each source whose messages are numbered.
         writes: Sealed lists that are to be stored or deleted.
     """
 
-    __slots__ = ("_recent", "_sealed", "_sealed_ids", "_seals", "in_use", "writes")
+    __slots__ = ("_recent", "_sealed", "_sealed_ids", "_seals", "in_use", "sequences", "writes")
 
     def __init__(self) -> None:
         """Begin with nothing seen."""
@@ -38,6 +41,7 @@ class Seen:
         self._sealed_ids: dict[str, set[str]] = {}
         self._seals = 0
         self.in_use = False
+        self.sequences: dict[str, int] = {}
         self.writes: list[Write] = []
 
     def __contains__(self, message_id: str) -> bool:
@@ -77,6 +81,18 @@ class Seen:
             del self._sealed_ids[key]
             self.writes.append(Write(key, None, ANY))
 
+    def advance(self, source: str, number: int) -> None:
+        """Note that the messages of a source have been applied up to a number.
+
+        Raises:
+            PayloadError: Too many sources number their messages for one workflow id.
+        """
+        if source not in self.sequences and len(self.sequences) >= _SOURCES:
+            message = f"{_SOURCES} sources number their messages for this workflow already: no more are taken"
+            raise PayloadError(message)
+        self.in_use = True
+        self.sequences[source] = number
+
     def take_writes(self) -> list[Write]:
         """Give the sealed lists that are to be stored or deleted with the head, and forget them."""
         writes, self.writes = self.writes, []
@@ -84,7 +100,8 @@ class Seen:
 
     def to_json(self) -> dict[str, Any]:
         """Give what stands in the head."""
-        return {"recent": self._recent, "sealed": self._sealed, "seals": self._seals}
+        stored = {"recent": self._recent, "sealed": self._sealed, "seals": self._seals}
+        return {**stored, "sequences": self.sequences} if self.sequences else stored
 
     @staticmethod
     def sealed_keys(stored: dict[str, Any] | None) -> list[str]:
@@ -106,6 +123,7 @@ class Seen:
         seen._recent = dict(stored["recent"])
         seen._sealed = [(key, at) for key, at in stored["sealed"]]
         seen._seals = stored["seals"]
+        seen.sequences = dict(stored.get("sequences", {}))
         seen._sealed_ids = {key: set(lists[key]["ids"]) for key, _ in seen._sealed}
         return seen
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from holdfast.engine.records.outbox import Outgoing
     from holdfast.engine.records.pending import PendingActivity
 
-__all__ = ["Abandon", "Deliver", "Dispatch", "Effect", "Ended", "Replied", "Sweep", "Tell"]
+__all__ = ["Abandon", "Admit", "Deliver", "Dispatch", "Effect", "Ended", "Replied", "Sweep", "Tell"]
 
 
 @dataclass(slots=True)
@@ -62,6 +62,10 @@ class Sweep(NamedTuple):
     """A run is purged: delete the documents that its tombstone still names."""
 
 
+class Admit(NamedTuple):
+    """Messages are held that the run may be able to take now."""
+
+
 class Tell(NamedTuple):
     """Call the hooks of one kind."""
 
@@ -69,4 +73,4 @@ class Tell(NamedTuple):
     payload: Any
 
 
-Effect = Dispatch | Abandon | Deliver | Replied | Ended | Sweep | Tell
+Effect = Dispatch | Abandon | Deliver | Replied | Ended | Sweep | Admit | Tell

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "APPLIED_BEFORE",
+    "TOO_EARLY",
     "CatchUp",
     "Item",
     "Look",
@@ -37,6 +38,9 @@ __all__ = [
 
 APPLIED_BEFORE: Final = object()
 """The answer to an update that was applied already, by a run or a process that is gone."""
+
+TOO_EARLY: Final = object()
+"""The answer to a numbered signal that was not applied, for those before it have not come."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,24 +109,46 @@ def require_open(run: Run) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class Signal(Item):
-    """A signal has come."""
+    """A signal has come.
+
+    Attributes:
+        id: By which a duplicate is known; empty where there is nothing to know it by.
+        source: Who sent it, where its messages are numbered.
+        sequence: Its number among them, from 1; 0 where they are not.
+    """
 
     name: str
     value: bytes
     id: str = ""
+    source: str = ""
+    sequence: int = 0
 
     def apply(self, run: Run, now: int) -> object:
-        """Buffer it, once for each id."""
+        """Buffer it, once for each id; answers `TOO_EARLY` where others have to come before it."""
         require_run(run)
-        if self.id and self.id in run.seen:
+        if self.is_known(run):
             return None
         require_open(run)
+        if self.is_early(run):
+            return TOO_EARLY
+        if self.sequence:
+            run.follow(self.source, self.sequence)
         if self.id:
             run.remember(self.id, now)
         if run.world.hooked:
             run.tell("on_signal", {"name": self.name, "payload": decode_json(self.value), "id": self.id})
         run.happen(EventType.SIGNAL_RECEIVED, now, id=self.id, name=self.name, value=self.value)
         return None
+
+    def is_known(self, run: Run) -> bool:
+        """Say whether it was applied before."""
+        if self.id and self.id in run.seen:
+            return True
+        return bool(self.sequence) and self.sequence <= run.seen.sequences.get(self.source, 0)
+
+    def is_early(self, run: Run) -> bool:
+        """Say whether messages of its source are missing that come before it."""
+        return bool(self.sequence) and self.sequence > run.seen.sequences.get(self.source, 0) + 1
 
 
 @dataclass(slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from holdfast.engine.records.outbox import Outgoing, OutgoingKind
 from holdfast.engine.records.seen import NOTHING_SEEN, Seen
 from holdfast.engine.runs.carry import CARRY_OUT
 from holdfast.engine.runs.change import Slot
-from holdfast.engine.runs.effects import Deliver, Dispatch, Effect, Tell
+from holdfast.engine.runs.effects import Admit, Deliver, Dispatch, Effect, Tell
 from holdfast.engine.runs.ending import end_run
 from holdfast.engine.runs.succession import archive
 from holdfast.engine.runs.track import TRACK
@@ -193,6 +193,7 @@ class Run:
         )
         self.journal = Journal(run_id, keep=self.world.verify)
         self.forget()
+        self.admit()
         self.new_instance(definition)
         if self.world.hooked:
             self.tell("on_workflow_start", decode_json(raw))
@@ -347,6 +348,18 @@ class Run:
         if self.seen is NOTHING_SEEN:
             self.seen = Seen()
         self.seen.add(message_id, now, self.head.run_id)
+
+    def follow(self, source: str, number: int) -> None:
+        """Note that the numbered messages of a source have been applied up to one, and let the next ones in."""
+        if self.seen is NOTHING_SEEN:
+            self.seen = Seen()
+        self.seen.advance(source, number)
+        self.admit()
+
+    def admit(self) -> None:
+        """Let messages in, after the commit, that were held for this run or behind what it has just been told."""
+        if self.workflow_id in self.world.awaited:
+            self.effects.append(Admit())
 
     def send(self, kind: OutgoingKind, target: str, command_id: str) -> None:
         """Put an effect on another run into the outbox."""

@@ -10,7 +10,7 @@ from holdfast.core.failure import FailureInfo
 from holdfast.core.history import COMMANDS, INPUTS, OUTCOMES, Event, EventType, RunStatus
 from holdfast.engine.records.outbox import OutgoingKind
 from holdfast.engine.runs.duties import terminate, wake_up
-from holdfast.engine.runs.items import Item, reason_details, require_run
+from holdfast.engine.runs.items import TOO_EARLY, Item, Signal, reason_details, require_run
 from holdfast.engine.runs.succession import branch, bury, forget_documents
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _REQUESTS_KEPT = 16
 
-__all__ = ["OnConflict", "Purge", "Rerun", "Start", "Started", "Swept", "cut_history"]
+__all__ = ["OnConflict", "Purge", "Rerun", "SignalledStart", "Start", "Started", "Swept", "cut_history"]
 
 OnConflict = Literal["fail", "use_existing", "terminate_existing"]
 """What a start does where the id belongs to an open run."""
@@ -62,7 +62,7 @@ class Start(Item):
     request: Request | None = None
     parent: Parent | None = None
 
-    def apply(self, run: Run, now: int) -> Started:
+    def apply(self, run: Run, now: int) -> object:
         """Start it, or answer with the run that this request, this parent or this id has already."""
         if not run.exists and run.head.run_id and run.names_documents:
             message = f"workflow {run.workflow_id!r} is being purged: try again"
@@ -109,6 +109,29 @@ class Start(Item):
             raise WorkflowAlreadyStartedError(message, workflow_id=run.workflow_id, run_id=run.head.run_id)
         failure = FailureInfo("WorkflowTerminatedError", "replaced by a new run of the same id")
         terminate(run, EventType.WORKFLOW_TERMINATED, now, failure)
+
+
+@dataclass(slots=True, kw_only=True)
+class SignalledStart(Start):
+    """A signal has come for the open run of an id; one is started first if there is none: both in one commit.
+
+    A signal that was applied before starts nothing, even where the run that had it is over.
+    """
+
+    signal: Signal
+
+    def apply(self, run: Run, now: int) -> object:
+        """Start the run if need be, and signal it; answers `TOO_EARLY` where other signals have to come first."""
+        if self.signal.is_known(run) and run.exists:
+            return Started(run.workflow_id, run.head.run_id, created=False)
+        if self.signal.is_early(run):
+            return TOO_EARLY
+        started = Start.apply(self, run, now)
+        if run.is_open:
+            self.signal.apply(run, now)
+        elif self.signal.id:
+            run.remember(self.signal.id, now)  # it was there from the start, and the run has ended without it
+        return started
 
 
 @dataclass(slots=True, kw_only=True)

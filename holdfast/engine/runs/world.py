@@ -31,6 +31,7 @@ class World:
         opened_at: When the engine was opened, in milliseconds since 1970.
         follows_clean_end: The process before this one has noted which attempts were on when it ended.
         token: Names this opening of the engine, and no other.
+        awaited: The workflow ids for which messages are held, with the numbers of their letters.
     """
 
     host: Host
@@ -43,6 +44,7 @@ class World:
     opened_at: int = 0
     follows_clean_end: bool = False
     token: str = ""
+    awaited: dict[str, set[int]] = field(default_factory=dict)
     _writes: int = 0
 
     def new_seed(self) -> int:

@@ -111,6 +111,7 @@ async def died(engine: Engine) -> None:
     await parts.runtime.attempts.stop(0)
     await parts.runtime.courier.stop()
     await parts.runtime.sweeper.stop()
+    parts.holding.stop()
     await parts.runtime.stop()
     parts.watchdog.stop()
     await store.close()

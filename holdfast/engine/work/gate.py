@@ -1,0 +1,160 @@
+"""The way from a record to its run: read, and applied if that can be now."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from holdfast.core.errors import (
+    CorruptDocumentError,
+    FencedError,
+    HoldfastError,
+    InvalidIdError,
+    PayloadError,
+    StoreError,
+    StoreUnavailableError,
+    WorkflowFinishedError,
+    WorkflowNotFoundError,
+)
+from holdfast.engine.messages.envelope import read_envelope
+from holdfast.engine.messages.routing import route
+from holdfast.engine.runs.items import TOO_EARLY, Signal
+from holdfast.engine.runs.starting import SignalledStart
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from holdfast.engine.messages.routing import Message, TopicMapping
+    from holdfast.engine.records.letters import Letter
+    from holdfast.engine.runs.items import Item
+    from holdfast.engine.runs.world import World
+
+__all__ = ["Delivery", "Gate", "Verdict"]
+
+_UNDELIVERABLE: Final = (PayloadError, InvalidIdError, WorkflowFinishedError, CorruptDocumentError)
+
+
+class Delivery(StrEnum):
+    """What became of a message; all of it is durable.
+
+    Attributes:
+        APPLIED: Its run has the signal, now or since it came before.
+        HELD: It waits until its run begins, or until those before it have come; then it is applied, or dead.
+        DEAD: It is kept as a dead letter: it cannot be read, says not what it is for, or its run has ended.
+    """
+
+    APPLIED = "applied"
+    HELD = "held"
+    DEAD = "dead"
+
+
+class Verdict(NamedTuple):
+    """What can be done with a message now.
+
+    Attributes:
+        delivery: Applied; to be held; or dead.
+        message: What it asks for, as far as it could be read.
+        reason: Why it was not applied, for a person.
+        error: Why it is dead; None where it is not.
+    """
+
+    delivery: Delivery
+    message: Message | None = None
+    reason: str = ""
+    error: HoldfastError | None = None
+
+    @classmethod
+    def dead(cls, message: Message | None, error: HoldfastError) -> Verdict:
+        """Make the verdict for a message that no time will help."""
+        return cls(Delivery.DEAD, message, str(error), error)
+
+
+class _Post(Protocol):
+    closed_by: StoreError | FencedError | None
+
+    async def ask(self, workflow_id: str, item: Item) -> object: ...
+
+    def sequences(self, workflow_id: str) -> Mapping[str, int] | None: ...
+
+
+class Gate:
+    """Brings messages to their runs."""
+
+    def __init__(self, world: World, post: _Post, topics: Iterable[TopicMapping]) -> None:
+        """Know how records of each topic become signals."""
+        self._world = world
+        self._post = post
+        self._topics = {mapping.topic: mapping for mapping in topics}
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more is taken: the engine is closed, or another process owns the runs."""
+        return self._post.closed_by is not None
+
+    def applied(self, workflow_id: str) -> Mapping[str, int] | None:
+        """Say up to which number the messages of each source are applied; None where the run has to be read for it."""
+        return self._post.sequences(workflow_id)
+
+    async def attempt(self, letter: Letter, number: int = 0) -> Verdict:
+        """Bring a message to its run, if that can take it now.
+
+        Args:
+            letter: The message.
+            number: Of the letter, if it is held: a message without an id is known by it.
+        """
+        message = None
+        try:
+            message = self.read(letter, number)
+            answer = await self._post.ask(message.workflow_id, self._item(message))
+        except WorkflowNotFoundError as error:
+            return Verdict(Delivery.HELD, message, f"{error}, and none has begun")
+        except _UNDELIVERABLE as error:
+            return Verdict.dead(message, error)
+        except StoreUnavailableError:
+            raise
+        except StoreError as error:
+            if self.is_closed:
+                raise
+            return Verdict.dead(message, error)  # the store will not take it
+        if answer is TOO_EARLY:
+            reason = f"messages of {message.source!r} before its number {message.sequence:,} have not come"
+            return Verdict(Delivery.HELD, message, reason)
+        return Verdict(Delivery.APPLIED, message)
+
+    def read(self, letter: Letter, number: int) -> Message:
+        """Find out what a message asks for.
+
+        Raises:
+            PayloadError: It cannot be read, or does not say.
+            InvalidIdError: The id of the run is not one.
+        """
+        mapping = self._topics.get(letter.topic)
+        if mapping is None:
+            message = f"topic {letter.topic!r} is not mapped to signals: mapped are {', '.join(self._topics) or 'none'}"
+            raise PayloadError(message)
+        given = letter.id or (f"held/{number}/{letter.at}" if number else "")
+        limit = self._world.host.payload_limit
+        return route(mapping, read_envelope(letter.value), letter.key, given, limit=limit)
+
+    def _item(self, message: Message) -> Item:
+        signal = Signal(
+            name=message.signal,
+            value=message.payload,
+            id=message.id,
+            source=message.source,
+            sequence=message.sequence,
+        )
+        if not message.start:
+            return signal
+        try:
+            definition = self._world.host.registry.workflow(message.start)
+        except WorkflowNotFoundError as error:
+            raise PayloadError(str(error)) from error
+        definition.decode_input(message.payload)
+        return SignalledStart(
+            definition=definition,
+            value=message.payload,
+            run_id=self._world.new_id(),
+            on_conflict="use_existing",
+            signal=signal,
+        )
