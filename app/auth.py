@@ -11,6 +11,7 @@ from flask import request
 from app.api.operations import Access
 from app.api.problem import FORBIDDEN_ORIGIN, UNAUTHORIZED, ProblemError, problem_response
 from app.loopback import LOOPBACK_NAMES
+from app.sidecar.access import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +40,7 @@ class Guard:
         """
         token = settings.token
         self._token = token.get_secret_value().encode() if token is not None else None
+        self._sidecar_token = settings.sidecar_callback_token()
         self._policy = policy
 
     def install(self, app: Flask) -> None:
@@ -47,8 +49,12 @@ class Guard:
 
     def check(self) -> Response | None:
         """Answer a request that may not come in; None lets it pass."""
-        if self._policy.get(request.endpoint or "") is Access.OPEN:
+        access = self._policy.get(request.endpoint or "")
+        if access is Access.OPEN:
             return None
+        if access is Access.SIDECAR:
+            self._check_page()
+            return refusal(self._sidecar_token)
         self._check_origin()
         if self._token is not None and not hmac.compare_digest(self._token, _presented()):
             response = problem_response(UNAUTHORIZED, "send the header `Authorization: Bearer TOKEN`")
@@ -61,6 +67,10 @@ class Guard:
         if self._token is None and host not in LOOPBACK_NAMES:
             message = "without a token the service answers to 127.0.0.1 and localhost only"
             raise ProblemError(FORBIDDEN_ORIGIN, message)
+        self._check_page()
+
+    @staticmethod
+    def _check_page() -> None:
         origin = request.headers.get("Origin")
         foreign = origin is not None and urlsplit(origin).netloc != request.host
         if foreign or request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}:

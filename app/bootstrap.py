@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.errors import StartupError
 from app.modules import load_functions
+from app.sidecar.subscriptions import mappings
 from holdfast import EngineThread, StoreError
 from holdfast.stores import MemoryStore, SqliteStore
 
@@ -77,6 +78,7 @@ def build_engine(settings: Settings, on_fenced: Callable[[FencedError], None]) -
             max_threads=settings.activity_threads,
             drain=settings.drain,
             dev_replay=settings.dev_replay,
+            topics=mappings(settings),
             on_fenced=on_fenced,
         )
     except (TypeError, ValueError, StoreError) as error:

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Final
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
-from app.api import control, events, health, messages, openapi, problem, runs, workflows
+from app.api import control, dead_letters, events, health, messages, openapi, problem, runs, workflows
 from app.api.metrics import Metrics
+from app.api.operations import Access
 from app.auth import Guard
 from app.bootstrap import build_engine
 from app.logs import log_request
 from app.service import Service
 from app.settings import load_settings
+from app.sidecar import callbacks
+from app.sidecar.client import SidecarClient
+from app.sidecar.probe import RetryProbe
+from app.sidecar.subscriptions import pubsubs
 
 if TYPE_CHECKING:
     from app.api.operations import Api
@@ -34,6 +39,7 @@ _PARTS: Final[tuple[Api, ...]] = (
     runs.api,
     events.api,
     messages.api,
+    dead_letters.api,
     control.api,
     health.api,
     openapi.api,
@@ -65,7 +71,12 @@ def create_app(settings: Settings | None = None, engine: EngineThread | None = N
     app.after_request(_finish)
     app.extensions["holdfast.metrics"] = Metrics(app, service)
     problem.install(app)
+    app.extensions["holdfast.probe"] = RetryProbe(SidecarClient(settings.sidecar_api_token()), pubsubs(settings))
+    app.register_blueprint(callbacks.api)
     policy = {f"{part.name}.{each.name}": each.access for part in _PARTS for each in part.operations}
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint.startswith(f"{callbacks.api.name}."):
+            policy[rule.endpoint] = Access.SIDECAR
     Guard(settings, policy).install(app)
     app.before_request(_receive)
     for part in _PARTS:
@@ -91,8 +102,11 @@ def _receive() -> None:
             which is one byte above ours, and says nothing.
         BadRequest: The client went away in the middle of it; the part that is here may look like a whole.
     """
+    limit = current_app.config["MAX_CONTENT_LENGTH"]
+    if request.blueprint == callbacks.api.name:
+        limit = request.max_content_length = callbacks.BODY_BYTES
     body = request.get_data()
-    if len(body) >= current_app.config["MAX_CONTENT_LENGTH"]:
+    if len(body) >= limit:
         raise RequestEntityTooLarge
     if request.content_length is not None and len(body) < request.content_length:
         message = "the body is shorter than its Content-Length"

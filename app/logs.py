@@ -25,6 +25,7 @@ __all__ = ["configure", "log_request"]
 
 _http = logging.getLogger("holdfast.http")
 _HEALTH: Final = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
+_CALLBACKS: Final = "/dapr/pubsub/"
 _SERVER_FAULT: Final = 500
 _EVENT: Final = "_event"
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -89,9 +90,9 @@ def _escaped(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
 
 
 def log_request(response: Response) -> None:
-    """Log a request in one line; requests about the process's health only where they fail."""
+    """Log a request in one line; those about the process's health, and messages, only where they fail."""
     failed = response.status_code >= _SERVER_FAULT
-    if request.path in _HEALTH and not failed:
+    if (request.path in _HEALTH or request.path.startswith(_CALLBACKS)) and not failed:
         return
     fields: dict[str, Any] = {
         "method": request.method,

@@ -10,16 +10,18 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from app.durations import DurationField, parse_duration
 from app.errors import StartupError
+from holdfast import TopicMapping
+from holdfast.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Address", "Settings", "load_settings", "misspelt"]
+__all__ = ["Address", "MappedTopic", "Settings", "load_settings", "misspelt"]
 
 PREFIX: Final = "HOLDFAST_"
 _TOKEN = re.compile(r"[!-~]{1,512}")
@@ -48,6 +50,34 @@ class Address(NamedTuple):
         return f"{host}:{self.port}"
 
 
+class MappedTopic(BaseModel):
+    """A topic of another team, and how its records become signals; see `holdfast.TopicMapping`.
+
+    Attributes:
+        topic: The topic.
+        pubsub: The pub/sub component; that of the setting `pubsub` by default.
+        workflow_id: Which run, such as ``order-{data.order_id}``.
+        signal: Under which name it receives the record.
+        start: The workflow to start first where no run of that id is open.
+        sequence: Where the number of the record stands, such as ``{sequence}``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    topic: str = Field(min_length=1, max_length=256)
+    pubsub: str = ""
+    workflow_id: str = ""
+    signal: str = ""
+    start: str = ""
+    sequence: str = ""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """Let the mapping itself be checked."""
+        TopicMapping(self.topic, self.workflow_id, self.signal, self.start, self.sequence)
+        return self
+
+
 class Settings(BaseSettings):
     """How the service runs.
 
@@ -59,6 +89,16 @@ class Settings(BaseSettings):
         address: ``host:port`` to listen on; port 0 takes a free one.
         token: What callers have to present; needed where others than this machine can reach the address.
         token_file: A file that holds the token instead.
+        pubsub: The pub/sub component of the sidecar that brings signals.
+        signals_topic: The topic of signals.
+        resume_topic: The topic that resumes refs and starts threads.
+        topics: Other topics that signal runs, as a JSON list: ``[{"topic": "payments", "workflow_id":
+            "order-{data.order_id}", "signal": "payment", "start": "order"}]``.
+        subscribe: ``programmatic``: the sidecar is told the topics; ``declarative``: Subscription files tell it.
+        app_api_token: What the sidecar presents when it calls, as it is told in APP_API_TOKEN.
+        app_api_token_file: A file that holds it instead, read again when it changes.
+        dapr_api_token: What the sidecar wants to be shown, as it is told in DAPR_API_TOKEN.
+        dapr_api_token_file: A file that holds it instead, read again when it changes.
         instance: Names this process across its restarts: a successor of the same name need not wait for it.
         dev_replay: For development: replay each run after its activations, and stall it at the first difference. A
             history of over 500 events is replayed as it grows by a tenth.
@@ -72,7 +112,9 @@ class Settings(BaseSettings):
         log_level: The least level that is logged.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True
+    )
 
     store: str = "sqlite:///holdfast.db"
     store_wait: DurationField = parse_duration("30s")
@@ -80,6 +122,15 @@ class Settings(BaseSettings):
     address: Annotated[Address, NoDecode] = Address("127.0.0.1", 8000)
     token: SecretStr | None = None
     token_file: Path | None = None
+    pubsub: str = Field(default="pubsub", min_length=1, max_length=256)
+    signals_topic: str = Field(default="workflow-signals", min_length=1, max_length=256)
+    resume_topic: str = Field(default="workflow-resume", min_length=1, max_length=256)
+    topics: tuple[MappedTopic, ...] = ()
+    subscribe: Literal["programmatic", "declarative"] = "programmatic"
+    app_api_token: SecretStr | None = Field(default=None, validation_alias="APP_API_TOKEN")
+    app_api_token_file: Path | None = Field(default=None, validation_alias="APP_API_TOKEN_FILE")
+    dapr_api_token: SecretStr | None = Field(default=None, validation_alias="DAPR_API_TOKEN")
+    dapr_api_token_file: Path | None = Field(default=None, validation_alias="DAPR_API_TOKEN_FILE")
     instance: str = Field(default_factory=socket.gethostname, min_length=1, max_length=256)
     dev_replay: bool = False
     max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
@@ -90,6 +141,14 @@ class Settings(BaseSettings):
     max_cached_runs: int = Field(default=10_000, ge=1)
     log_format: Literal["json", "console", "auto"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def sidecar_callback_token(self) -> Secret:
+        """Give what the sidecar presents when it calls."""
+        return _secret(self.app_api_token, self.app_api_token_file)
+
+    def sidecar_api_token(self) -> Secret:
+        """Give what the sidecar wants to be shown."""
+        return _secret(self.dapr_api_token, self.dapr_api_token_file)
 
     @field_validator("workflows", mode="before")
     @classmethod
@@ -126,12 +185,23 @@ class Settings(BaseSettings):
         return self
 
 
+def _secret(value: SecretStr | None, file: Path | None) -> Secret:
+    return Secret(value.get_secret_value() if value is not None else "", file)
+
+
 def _read_token(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         message = f"{PREFIX}TOKEN_FILE: {path} cannot be read: {getattr(error, 'strerror', None) or error}"
         raise ValueError(message) from error
+
+
+def variable(name: str) -> str:
+    """Give the environment variable of a setting; those that the sidecar shares with us have its names."""
+    field = Settings.model_fields.get(name)
+    alias = field.validation_alias if field is not None else None
+    return alias if isinstance(alias, str) else name if name.isupper() else PREFIX + name.upper()
 
 
 def load_settings() -> Settings:
@@ -144,11 +214,14 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         raise StartupError("; ".join(_words(error))) from None
+    except SettingsError as error:  # of HOLDFAST_TOPICS, the one that is JSON
+        message = f"{variable('topics')}: it is not JSON: {error.__cause__ or error}"
+        raise StartupError(message) from None
 
 
 def _words(error: ValidationError) -> Iterable[str]:
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
-        name = f"{PREFIX}{str(problem['loc'][0]).upper()}: " if problem["loc"] else ""
+        name = f"{variable(str(problem['loc'][0]))}: " if problem["loc"] else ""
         yield name + problem["msg"].removeprefix("Value error, ")
 
 
@@ -157,7 +230,7 @@ def misspelt() -> dict[str, str]:
 
     Others that begin with the prefix are let be: Kubernetes sets some for a service of that name.
     """
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known = {variable(name) for name in Settings.model_fields}
     odd = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     close = {name: difflib.get_close_matches(name, known, n=1, cutoff=0.9) for name in odd}
     return {name: found[0] for name, found in close.items() if found}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from flask import Response, current_app
 
 from app.api import models
 from app.api.metrics import CONTENT_TYPE, Metrics
 from app.api.operations import Access, Api, json_response, service
-from app.api.problem import NOT_READY, problem_response
+from app.api.problem import NO_REDELIVERY, NOT_READY, problem_response
+
+if TYPE_CHECKING:
+    from app.sidecar.probe import RetryProbe
 
 __all__ = ["api"]
 
@@ -24,7 +29,7 @@ def livez() -> Response:
 
 @api.operation("GET", "/readyz", access=Access.OPEN, answers={200: models.Health})
 def readyz() -> Response:
-    """Say whether work can be taken: the index is built, the runs are ours, the store answers."""
+    """Say whether work can be taken: the index is built, the runs are ours, the store answers, messages come again."""
     return _readiness()
 
 
@@ -38,6 +43,10 @@ def _readiness() -> Response:
     reason = service().not_ready()
     if reason:
         return problem_response(NOT_READY, reason)
+    probe: RetryProbe = current_app.extensions["holdfast.probe"]
+    trouble = probe.trouble()
+    if trouble:
+        return problem_response(NO_REDELIVERY, trouble)
     return json_response({"status": "ready", "store": service().settings.store.partition(":")[0]})
 
 

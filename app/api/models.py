@@ -8,19 +8,25 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from app.durations import DurationField, parse_duration
-from holdfast import RunStatus
+from holdfast import Delivery, RunStatus
 
 __all__ = [
     "ID_SCHEMA",
+    "DeadLetter",
+    "DeadLetterPage",
     "Definitions",
     "Health",
+    "HeldMessages",
     "History",
     "HistoryQuery",
+    "LimitQuery",
     "ListQuery",
+    "PageQuery",
     "PayloadReply",
     "PurgeQuery",
     "QueryQuery",
     "Reason",
+    "Replayed",
     "Rerun",
     "Run",
     "RunPage",
@@ -106,6 +112,20 @@ class PurgeQuery(_Request):
     """Why; it is logged."""
 
     reason: Text = ""
+
+
+class LimitQuery(_Request):
+    """How many to list."""
+
+    limit: int = Field(default=50, ge=1, le=1_000)
+
+
+class PageQuery(LimitQuery):
+    """Which part of a list."""
+
+    cursor: str | None = Field(
+        default=None, pattern="^[0-9]{1,15}$", description="the `next_cursor` of the page before"
+    )
 
 
 class ListQuery(_Request):
@@ -261,3 +281,52 @@ class Health(BaseModel):
 
     status: str
     store: str = ""
+
+
+class DeadLetter(BaseModel):
+    """A message that found no run."""
+
+    number: int
+    topic: str
+    key: str
+    id: str
+    at: datetime
+    reason: str
+    workflow_id: str
+    signal: str
+    value: Any
+    truncated: bool = Field(description="not all of it was kept, so it cannot be replayed")
+
+
+class DeadLetterPage(BaseModel):
+    """Dead letters, the newest first."""
+
+    items: list[DeadLetter]
+    next_cursor: str | None
+
+
+class Replayed(BaseModel):
+    """What became of a dead letter that was delivered again."""
+
+    number: int
+    delivery: Delivery
+
+
+class HeldMessage(BaseModel):
+    """A message that waits."""
+
+    topic: str
+    workflow_id: str
+    signal: str
+    id: str
+    source: str
+    sequence: int
+    at: datetime
+    expires_at: datetime
+    reason: str
+
+
+class HeldMessages(BaseModel):
+    """Messages that wait, the oldest first."""
+
+    items: list[HeldMessage]

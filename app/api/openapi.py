@@ -28,6 +28,7 @@ _VARIABLE = re.compile(r"<(\w+)>")
 _PATH_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     "id": ID_SCHEMA,
     "name": {"type": "string", "pattern": f"^{NAME_PATTERN}$"},
+    "number": {"type": "integer", "minimum": 1, "maximum": 10**15 - 1},
     "workflow": {"type": "string", "minLength": 1},
 }
 _HEADER_SCHEMAS: Final[dict[Header, dict[str, Any]]] = {

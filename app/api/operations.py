@@ -32,6 +32,7 @@ M = TypeVar("M", bound=BaseModel)
 NAME_PATTERN: Final = "[^\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069\\ufffe\\uffff]{1,256}"
 """The name of a signal, query or update: no control characters, and none that turn the direction of writing."""
 _NAME = re.compile(NAME_PATTERN)
+_MAX_DIGITS: Final = 15
 _KEY = re.compile(r"[!-~]{1,256}")
 
 
@@ -42,6 +43,8 @@ class Access(StrEnum):
     """Anybody: it tells only whether the process is well."""
     TOKEN = "token"  # noqa: S105 - the name of a policy
     """Who has the token, where there is one."""
+    SIDECAR = "sidecar"
+    """The Dapr sidecar, and nobody through it."""
 
 
 class Header(StrEnum):
@@ -165,7 +168,20 @@ def _name(value: str) -> str:
     return value
 
 
-_PATH: Final[dict[str, Callable[[str], str]]] = {"id": check_id, "name": _name, "workflow": str}
+def _number(value: str) -> int:
+    """Let the number of a dead letter through."""
+    if not (value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS and int(value)):
+        message = "a dead letter has a number from 1"
+        raise misfit(message, "number")
+    return int(value)
+
+
+_PATH: Final[dict[str, Callable[[str], str | int]]] = {
+    "id": check_id,
+    "name": _name,
+    "number": _number,
+    "workflow": str,
+}
 """How each variable part of a path is checked; all see the decoded value."""
 
 

@@ -103,6 +103,7 @@ def faults_of(error: holdfast.PayloadError, inside: str = "") -> list[FieldError
 BAD_REQUEST: Final = Problem(400, "bad_request", "The request cannot be understood")
 INVALID_ID: Final = Problem(400, "invalid_id", "An id is not one")
 UNAUTHORIZED: Final = Problem(401, "unauthorized", "The token is missing or wrong")
+FORBIDDEN: Final = Problem(403, "forbidden", "The caller may not use this route")
 FORBIDDEN_ORIGIN: Final = Problem(403, "forbidden_origin", "The request comes from another site")
 NOT_FOUND: Final = Problem(404, "not_found", "There is no such route")
 METHOD_NOT_ALLOWED: Final = Problem(405, "method_not_allowed", "The route does not take this method")
@@ -111,12 +112,14 @@ UNSUPPORTED_MEDIA_TYPE: Final = Problem(415, "unsupported_media_type", "The body
 INVALID: Final = Problem(422, "invalid", "The request does not fit")
 INTERNAL: Final = Problem(500, "internal_error", "The service has a defect")
 NOT_READY: Final = Problem(503, "not_ready", "The service takes no work now", 1)
+NO_REDELIVERY: Final = Problem(503, "no_redelivery", "The sidecar would lose messages", 5)
 BUSY: Final = Problem(503, "busy", "Too many requests are waiting", 5)
 NO_ANSWER: Final = Problem(503, "no_answer", "The engine did not answer in time", 2)
 
 PROBLEMS: Final[dict[type[Exception], Problem]] = {
     holdfast.InvalidIdError: INVALID_ID,
     holdfast.WorkflowNotFoundError: Problem(404, "workflow_not_found", "There is no such run or workflow"),
+    holdfast.DeadLetterNotFoundError: Problem(404, "dead_letter_not_found", "There is no such dead letter"),
     holdfast.WorkflowAlreadyStartedError: Problem(409, "already_started", "The id belongs to another run"),
     holdfast.WorkflowOpenError: Problem(409, "still_open", "The run has to end first"),
     holdfast.WorkflowFinishedError: Problem(409, "already_finished", "The run has ended"),

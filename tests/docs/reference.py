@@ -20,7 +20,7 @@ from app.api import problem
 from app.cli.client import Status
 from app.cli.program import program
 from app.factory import create_app
-from app.settings import PREFIX, Settings
+from app.settings import Settings, variable
 from holdfast import executors, ports, stores
 from holdfast.core import errors
 from holdfast.engine.calls import RunCalls
@@ -159,7 +159,7 @@ def default_words(default: object) -> str:
 def setting_rows() -> list[tuple[str, str, str]]:
     meanings = {name.strip("`"): text for name, text in attribute_rows(Settings)}
     return [
-        (f"`{PREFIX}{name.upper()}`", default_words(known.default), meanings[name])
+        (f"`{variable(name)}`", default_words(known.default), meanings[name])
         for name, known in Settings.model_fields.items()
     ]
 

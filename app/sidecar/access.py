@@ -1,0 +1,46 @@
+"""Who may call as the sidecar: who knows the token that it was given, or, without one, programs of this machine."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from typing import TYPE_CHECKING, Final
+
+from flask import request
+
+from app.api.problem import FORBIDDEN, UNAUTHORIZED, problem_response
+
+if TYPE_CHECKING:
+    from flask import Response
+
+    from holdfast.secret import Secret
+
+__all__ = ["refusal"]
+
+_TOKEN: Final = "dapr-api-token"  # noqa: S105 - the name of a header
+_CALLER: Final = "dapr-caller-app-id"
+
+
+def refusal(token: Secret) -> Response | None:
+    """Answer a request that does not come from the sidecar on its own behalf; None lets it pass.
+
+    Service invocation of another application reaches these routes through the sidecar, with its token: it is known by
+    the header that names its caller.
+    """
+    if _CALLER in request.headers:
+        return problem_response(FORBIDDEN, "these routes are for the sidecar itself, not for service invocation")
+    if token.is_set:
+        known, given = token.value(), request.headers.get(_TOKEN, "")
+        if known and hmac.compare_digest(known.encode(), given.encode()):
+            return None
+        return problem_response(UNAUTHORIZED, f"send the header `{_TOKEN}` with the token in APP_API_TOKEN")
+    if _is_local(request.remote_addr or ""):
+        return None
+    return problem_response(FORBIDDEN, "without APP_API_TOKEN only a sidecar on this machine may call")
+
+
+def _is_local(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
