@@ -11,7 +11,7 @@ from flask import request
 from app.api.operations import Access
 from app.api.problem import FORBIDDEN_ORIGIN, UNAUTHORIZED, ProblemError, problem_response
 from app.loopback import LOOPBACK_NAMES
-from app.sidecar.access import refusal
+from app.sidecar.access import Refusals, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,9 @@ class Guard:
     Without a token whoever reaches the port may do anything, and a browser on this machine reaches it for any page it
     shows. So such a service answers to no name but this machine's (a page may let its own name point here), and no
     request that a page of another origin has sent is taken, token or not.
+
+    Attributes:
+        refusals: Counts callbacks of the sidecar that were refused.
     """
 
     def __init__(self, settings: Settings, policy: Mapping[str, Access]) -> None:
@@ -42,6 +45,7 @@ class Guard:
         self._token = token.get_secret_value().encode() if token is not None else None
         self._sidecar_token = settings.sidecar_callback_token()
         self._policy = policy
+        self.refusals = Refusals()
 
     def install(self, app: Flask) -> None:
         """Look at every request of the application."""
@@ -54,7 +58,7 @@ class Guard:
             return None
         if access is Access.SIDECAR:
             self._check_page()
-            return refusal(self._sidecar_token)
+            return refusal(self._sidecar_token, self.refusals)
         self._check_origin()
         if self._token is not None and not hmac.compare_digest(self._token, _presented()):
             response = problem_response(UNAUTHORIZED, "send the header `Authorization: Bearer TOKEN`")

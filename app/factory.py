@@ -16,6 +16,7 @@ from app.api.metrics import Metrics
 from app.api.operations import Access
 from app.auth import Guard
 from app.bootstrap import build_engine
+from app.diagnosis import route
 from app.logs import log_request
 from app.service import Service
 from app.settings import load_settings
@@ -40,6 +41,7 @@ _PARTS: Final[tuple[Api, ...]] = (
     events.api,
     messages.api,
     dead_letters.api,
+    route.api,
     control.api,
     health.api,
     openapi.api,
@@ -77,7 +79,9 @@ def create_app(settings: Settings | None = None, engine: EngineThread | None = N
     for rule in app.url_map.iter_rules():
         if rule.endpoint.startswith(f"{callbacks.api.name}."):
             policy[rule.endpoint] = Access.SIDECAR
-    Guard(settings, policy).install(app)
+    guard = Guard(settings, policy)
+    guard.install(app)
+    app.extensions["holdfast.refusals"] = guard.refusals
     app.before_request(_receive)
     for part in _PARTS:
         app.register_blueprint(part)

@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from app.api import models
+from app.api.cloudevents import read_signal
 from app.api.operations import Api, Header, idempotency_key, json_response, service
 from app.api.problem import field_path, misfit
 from app.errors import NoAnswerError
@@ -31,9 +32,9 @@ api = Api("messages")
     answers={202: models.SignalAccepted},
 )
 def send_signal(id: str, name: str, payload: object) -> Response:
-    """Send a signal; it is durable once this is answered."""
-    key = idempotency_key()
-    service().call(lambda engine: engine.signal(id, name, payload, id=key))
+    """Send a signal; it is durable once this is answered. A CloudEvent, in either mode, is known by its own id."""
+    content, key = read_signal(payload, idempotency_key())
+    service().call(lambda engine: engine.signal(id, name, content, id=key))
     return json_response({"id": id, "signal": name}, 202)
 
 

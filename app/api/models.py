@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from app.durations import DurationField, parse_duration
+from app.finding import Verdict
 from holdfast import Delivery, RunStatus
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "DeadLetter",
     "DeadLetterPage",
     "Definitions",
+    "Diagnosis",
     "Health",
     "HeldMessages",
     "History",
@@ -330,3 +332,18 @@ class HeldMessages(BaseModel):
     """Messages that wait, the oldest first."""
 
     items: list[HeldMessage]
+
+
+class Finding(BaseModel):
+    """What one check has found."""
+
+    check: str
+    verdict: Verdict
+    found: str
+    advice: str
+
+
+class Diagnosis(BaseModel):
+    """What the service finds of itself and its sidecar."""
+
+    findings: list[Finding]

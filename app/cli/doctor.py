@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from email.utils import parsedate_to_datetime
 
 import requests
@@ -11,26 +11,12 @@ import typer
 from app.cli.client import Client, CommandError, Status
 from app.cli.command import Session, connected
 from app.cli.show import table
+from app.finding import Finding
 
 __all__ = ["install"]
 
 _SKEW_SECONDS = 5.0
 _SLOW_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check has found.
-
-    Attributes:
-        verdict: ``ok``, ``warning`` or ``wrong``.
-        advice: What to do; empty where nothing is to be done.
-    """
-
-    check: str
-    verdict: str
-    found: str
-    advice: str = ""
 
 
 def install(program: typer.Typer) -> None:
@@ -39,7 +25,7 @@ def install(program: typer.Typer) -> None:
 
 
 def doctor(session: Session) -> None:
-    """Check a service: reachable, ready, token, clock, workflows, runs that need somebody."""
+    """Check a service, its store and its sidecar, and say for each thing that is wrong what to do."""
     findings = list(_findings(session.client))
     rows = [[one.check, one.verdict, f"{one.found}{': ' + one.advice if one.advice else ''}"] for one in findings]
     session.show({"items": [asdict(one) for one in findings]}, lambda: table(["CHECK", "VERDICT", "FOUND"], rows))
@@ -55,6 +41,7 @@ def _findings(client: Client) -> Iterator[Finding]:
         answer = client.request("GET", "/livez")
     except CommandError as error:
         yield Finding("reachable", "wrong", str(error), "start it by `holdfast serve`, or point --address at it")
+        yield from _from_here()
         return
     seconds = time.monotonic() - began
     yield _liveness(answer, seconds)
@@ -93,29 +80,35 @@ def _readiness(answer: requests.Response) -> Finding:
         return Finding("ready", "wrong", "/readyz does not answer as a Holdfast service", "check --address")
     if not answer.ok:
         return Finding("ready", "wrong", str(body.get("detail")), "see the service's log; the store may be away")
-    if body.get("store") == "memory":
-        advice = "set HOLDFAST_STORE=sqlite:///path/to/file.db for runs that survive a restart"
-        return Finding("store", "warning", "runs are kept in memory", advice)
-    return Finding("ready", "ok", f"runs are kept in {body.get('store')}, durable")
+    return Finding("ready", "ok", "it takes work")
 
 
 def _inside(client: Client) -> Iterator[Finding]:
     """Check what takes a token."""
     try:
-        definitions = client.call("GET", "/v1/workflows")["items"]
+        findings = client.call("GET", "/v1/diagnosis")["findings"]
     except CommandError as error:
         advice = "set HOLDFAST_TOKEN to the service's own" if error.code == "unauthorized" else ""
         yield Finding("token", "wrong", str(error), advice)
         return
     yield Finding("token", "ok", "the service lets us in")
-    if definitions:
-        yield Finding("workflows", "ok", ", ".join(sorted({one["name"] for one in definitions})))
-    else:
-        yield Finding("workflows", "warning", "none are loaded", "start it with HOLDFAST_WORKFLOWS=module,module")
-    for status, advice in {
-        "stalled": "`holdfast workflow show ID` says why; deploy code that fits, then `workflow resume ID`",
-        "corrupt": "`holdfast workflow show ID` says why; restore the store, or `workflow purge ID`",
-    }.items():
-        runs = client.call("GET", "/v1/runs", query={"status": status, "limit": 5})["items"]
-        if runs:
-            yield Finding(status, "warning", f"runs are {status}, such as {runs[0]['id']}", advice)
+    for each in findings:
+        yield Finding(**each)
+
+
+def _from_here() -> Iterator[Finding]:
+    """Look for what may keep the service from starting, with the settings of this environment."""
+    # A command that only asks a service must not need to load one.
+    from app.diagnosis.inside import check_tokens  # noqa: PLC0415
+    from app.diagnosis.sidecar import check_sidecar, needs_sidecar  # noqa: PLC0415
+    from app.errors import StartupError  # noqa: PLC0415
+    from app.settings import load_settings  # noqa: PLC0415
+
+    try:
+        settings = load_settings()
+    except StartupError as error:
+        yield Finding("settings", "wrong", str(error), "the service would not start with the settings of this shell")
+        return
+    yield from check_tokens(settings, 0)
+    if needs_sidecar(settings):
+        yield from check_sidecar(settings)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import bench, definitions, doctor, histories, running, talking
+from app.cli import bench, dead_letters, definitions, doctor, histories, running, talking
 from app.cli.client import Status
 from app.cli.command import group
 
@@ -17,6 +17,7 @@ _LOADED = (histories, talking)  # their commands join those of `running`
 program = group("Durable workflows: serve them, and talk to a service that does.")
 program.add_typer(running.commands, name="workflow")
 program.add_typer(definitions.commands, name="definition")
+dead_letters.install(program)
 doctor.install(program)
 bench.install(program)
 

@@ -15,13 +15,23 @@ if TYPE_CHECKING:
 
     from holdfast.secret import Secret
 
-__all__ = ["refusal"]
+__all__ = ["Refusals", "refusal"]
 
 _TOKEN: Final = "dapr-api-token"  # noqa: S105 - the name of a header
 _CALLER: Final = "dapr-caller-app-id"
 
 
-def refusal(token: Secret) -> Response | None:
+class Refusals:
+    """Counts callbacks that had a wrong token.
+
+    Attributes:
+        count: How many, since the start.
+    """
+
+    count = 0
+
+
+def refusal(token: Secret, refusals: Refusals) -> Response | None:
     """Answer a request that does not come from the sidecar on its own behalf; None lets it pass.
 
     Service invocation of another application reaches these routes through the sidecar, with its token: it is known by
@@ -33,6 +43,7 @@ def refusal(token: Secret) -> Response | None:
         known, given = token.value(), request.headers.get(_TOKEN, "")
         if known and hmac.compare_digest(known.encode(), given.encode()):
             return None
+        refusals.count += 1
         return problem_response(UNAUTHORIZED, f"send the header `{_TOKEN}` with the token in APP_API_TOKEN")
     if _is_local(request.remote_addr or ""):
         return None

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from holdfast.engine.lifecycle import EngineStats
     from holdfast.engine.runs.starting import OnConflict, Started
     from holdfast.engine.work.hooks import Hooks
-    from holdfast.ports import StateStore
+    from holdfast.ports import Capabilities, StateStore
 
 __all__ = ["Engine"]
 
@@ -104,6 +104,11 @@ class Engine(RunCalls, TopicCalls):
     def stats(self) -> EngineStats:
         """Count what goes on."""
         return self._parts.stats()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What its store can do."""
+        return self._parts.store.capabilities
 
     def now(self) -> datetime:
         """Say what time it is for the engine."""

@@ -272,3 +272,25 @@ def test_an_answer_into_a_closed_pipe_is_no_error(running: Process) -> None:
     done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_messages_without_a_run_are_listed_shown_replayed_and_dropped(tmp_path: Path) -> None:
+    with process(tmp_path) as running:
+        running.ready()
+
+        def holdfast(*words: str) -> Result:
+            return CliRunner().invoke(program, list(words), env={"HOLDFAST_ADDRESS": running.url})
+
+        assert said(holdfast("dead-letter", "list")) == "no message is without a run\n"
+        assert said(holdfast("held")) == "no message waits\n"
+        running.request("POST", "/dapr/pubsub/workflow-signals", json={"signal": "x"})
+        running.request("POST", "/dapr/pubsub/payments", json={"id": 7})
+        running.request("POST", "/dapr/pubsub/workflow-signals", json={"workflow_id": "later", "signal": "x"})
+
+        assert re.search(r"\n2 .* payments .*not mapped", said(holdfast("dead-letter", "list")))
+        assert '"id": 7' in said(holdfast("dead-letter", "show", "2"))
+        assert holdfast("dead-letter", "replay", "2").exit_code == 2
+        assert said(holdfast("dead-letter", "drop", "2")) == "dead letter 2 is dropped\n"
+        assert holdfast("dead-letter", "show", "2").exit_code == 3
+        assert re.search(r"later +x .*there is no workflow", said(holdfast("held")))
+        assert "dead letters" in said(holdfast("doctor"))

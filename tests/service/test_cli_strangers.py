@@ -18,8 +18,7 @@ BAD_GATEWAY: Answer = (502, "text/html", "<h1>Bad Gateway</h1>")
 WELL: dict[str, Any] = {
     "/livez": {"status": "alive"},
     "/readyz": {"status": "ready", "store": "sqlite"},
-    "/v1/workflows": {"items": [{"name": "order", "version": "1"}]},
-    "/v1/runs": {"items": [], "next_cursor": None},
+    "/v1/diagnosis": {"findings": [{"check": "workflows", "verdict": "ok", "found": "order", "advice": ""}]},
 }
 
 
@@ -126,10 +125,10 @@ def test_the_doctor_sees_clocks_that_are_apart(stranger: Stranger) -> None:
 
 
 def test_the_doctor_names_a_run_that_needs_somebody(stranger: Stranger) -> None:
-    stranger.says(WELL, runs=as_json({"items": [{"id": "order-7"}], "next_cursor": None}))
+    finding = {"check": "stalled", "verdict": "warning", "found": "runs are stalled, such as order-7", "advice": "look"}
+    stranger.says(WELL, diagnosis=as_json({"findings": [finding]}))
 
     result = ask(stranger, "doctor")
 
     assert result.exit_code == 0
-    assert "runs are stalled, such as order-7" in result.stdout
-    assert "runs are corrupt, such as order-7" in result.stdout
+    assert "runs are stalled, such as order-7: look" in result.stdout

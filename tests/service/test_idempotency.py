@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.service.kit import fields, problem, start, waits_for
+from tests.service.kit import ended, fields, problem, start, waits_for
 
 KEY = {"Idempotency-Key": "request-1"}
 
@@ -98,3 +98,28 @@ def test_of_many_that_start_one_id_at_once_one_wins(app: Flask) -> None:
 
     assert sorted(answers) == [201] + [409] * 15
     waits_for(app.test_client(), "race", "signal 'approval'")
+
+
+def test_a_signal_may_be_a_cloud_event_and_is_known_by_its_id(client: FlaskClient) -> None:
+    start(client, "order", "order-1", {"sku": "A1"})
+    binary = {"ce-specversion": "1.0", "ce-id": "7", "ce-source": "shop", "ce-type": "t"}
+    structured = {"specversion": "1.0", "id": "7", "source": "shop", "type": "t", "data": "yes"}
+
+    for _ in range(2):
+        path = "/v1/runs/order-1/signals/approval"
+        assert client.post(path, json="yes", headers=binary).status_code == 202
+        answer = client.post(path, json=structured, content_type="application/cloudevents+json")
+        assert answer.status_code == 202
+
+    run = ended(client, "order-1")
+    assert run["result"]["approval"] == "yes"
+    events = client.get("/v1/runs/order-1/history").get_json()["events"]
+    assert [each["id"] for each in events if each["type"] == "signal_received"] == ["shop 7"]
+
+
+def test_what_claims_to_be_a_cloud_event_and_is_none_is_refused(client: FlaskClient) -> None:
+    start(client, "order", "order-1", {"sku": "A1"})
+    path = "/v1/runs/order-1/signals/approval"
+
+    for body in (7, {}, {"specversion": "2.0"}):
+        problem(client.post(path, json=body, content_type="application/cloudevents+json"), 422, "invalid")

@@ -13,7 +13,7 @@ from holdfast.core.strict_json import JsonError, load
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Envelope", "read_envelope"]
+__all__ = ["Envelope", "envelope_of", "read_envelope"]
 
 _CONTENT: Final = frozenset({"data", "data_base64"})
 
@@ -48,9 +48,16 @@ def read_envelope(value: bytes) -> Envelope:
     Source: CloudEvents 1.0, JSON event format.
     """
     found = _load(value, "the message")
-    if not isinstance(found, dict) or "specversion" not in found:
-        return Envelope({}, found)
-    version = found["specversion"]
+    return envelope_of(found) if isinstance(found, dict) and "specversion" in found else Envelope({}, found)
+
+
+def envelope_of(found: Mapping[str, Any]) -> Envelope:
+    """Take a CloudEvent apart that has been read as JSON.
+
+    Raises:
+        PayloadError: It is of another major version, or its content cannot be read.
+    """
+    version = found.get("specversion")
     if not isinstance(version, str) or not version.startswith("1."):
         message = f"the message is a CloudEvent of version {version!r}, of which only 1.x is known"
         raise PayloadError(message, field="specversion")
