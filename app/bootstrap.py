@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ __all__ = ["build_engine", "make_store"]
 _SQLITE = "sqlite:///"
 _MEMORY = "memory:"
 _DAPR = "dapr:"
+_FILE_WAIT = timedelta(seconds=30)
+_SIDECAR_WAIT = timedelta(minutes=5)
 
 
 def make_store(settings: Settings) -> StateStore:
@@ -35,7 +38,8 @@ def make_store(settings: Settings) -> StateStore:
     if settings.store == _MEMORY:
         return MemoryStore()
     if settings.store.startswith(_SQLITE) and len(settings.store) > len(_SQLITE):
-        return SqliteStore(Path(settings.store.removeprefix(_SQLITE)), busy_timeout=settings.store_wait)
+        path = Path(settings.store.removeprefix(_SQLITE))
+        return SqliteStore(path, busy_timeout=_FILE_WAIT if settings.store_wait is None else settings.store_wait)
     if settings.store.startswith(_DAPR) and len(settings.store) > len(_DAPR):
         return _dapr_store(settings.store.removeprefix(_DAPR), settings)
     message = (
@@ -51,7 +55,7 @@ def _dapr_store(component: str, settings: Settings) -> StateStore:
     except ModuleNotFoundError as error:
         message = f"HOLDFAST_STORE: {settings.store!r} needs the extra: pip install 'holdfast[dapr]' ({error})"
         raise StartupError(message) from error
-    return DaprStore(component, connect_timeout=settings.store_wait)
+    return DaprStore(component, connect_timeout=_SIDECAR_WAIT if settings.store_wait is None else settings.store_wait)
 
 
 def build_engine(settings: Settings, on_fenced: Callable[[FencedError], None]) -> EngineThread:

@@ -84,7 +84,8 @@ class Settings(BaseSettings):
     Attributes:
         store: Where runs are kept: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``dapr:component``
             for a state component of the sidecar, or ``memory:``.
-        store_wait: How long to wait at start until another process lets go of the store.
+        store_wait: How long to wait at start for the store: until another process lets go of a file (30 seconds by
+            default), or a sidecar answers (5 minutes).
         workflows: The modules whose workflows and activities it runs; see `app.modules`.
         address: ``host:port`` to listen on; port 0 takes a free one.
         token: What callers have to present; needed where others than this machine can reach the address.
@@ -117,7 +118,7 @@ class Settings(BaseSettings):
     )
 
     store: str = "sqlite:///holdfast.db"
-    store_wait: DurationField = parse_duration("30s")
+    store_wait: DurationField | None = None
     workflows: Annotated[tuple[str, ...], NoDecode] = ()
     address: Annotated[Address, NoDecode] = Address("127.0.0.1", 8000)
     token: SecretStr | None = None

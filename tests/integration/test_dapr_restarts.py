@@ -215,3 +215,19 @@ def test_the_service_keeps_its_runs_in_the_component_that_its_setting_names(
             assert requests.get(f"{service.url}/v1/runs/hello", timeout=30).json()["result"] == 42
         finally:
             service.stop()
+
+
+@pytest.mark.parametrize("component", ["sqlite"], indirect=True)
+def test_a_service_that_is_there_before_its_sidecar_waits_for_it(
+    sidecar: Sidecar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAPR_GRPC_PORT", sidecar.address.rpartition(":")[2])
+    sidecar.kill()
+    service = Process(tmp_path / "service", store="dapr:statestore", workflows="tests.integration.flows")
+    try:
+        until(lambda: "still waiting for the store" in service.out, "the service says what it waits for")
+        sidecar.start()
+
+        service.ready()
+    finally:
+        service.stop()
