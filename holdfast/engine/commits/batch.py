@@ -123,7 +123,7 @@ def fill(queue: deque[Change], chores: deque[Chore], limits: Capabilities) -> Ba
     """Take as many changes and chores as fit into one call.
 
     A change that does not fit alone sends its early documents ahead. Where batches are not atomic all early
-    documents go ahead of their heads, and a chore waits for the one before it.
+    documents go ahead of their heads, and a chore waits for the one before it, unless it is about letters.
     """
     batch = Batch()
     room, space, atomic = limits.max_batch - 2, limits.max_batch_bytes - _RECORD_BYTES, limits.atomic_batch
@@ -160,6 +160,9 @@ def _add_chores(chores: deque[Chore], batch: Batch, room: int, space: int, *, at
     room = min(room, _CHORES_PER_BATCH)
     while chores:
         chore = chores[0]
+        shares = atomic or chore.told is not None  # letters stand each for themselves
+        if batch.chores and not shares:
+            return
         while chore.waiting:
             size = _size(chore.waiting[0].write)
             if batch and (size > space or len(batch.chores) >= room):
@@ -167,7 +170,7 @@ def _add_chores(chores: deque[Chore], batch: Batch, room: int, space: int, *, at
             batch.chores.append(chore.waiting.popleft())
             space -= size
         chores.popleft()
-        if not atomic:
+        if not shares:
             return
 
 

@@ -87,10 +87,15 @@ class DeadLetters:
             writes.append(Write(dead_key(self.partition, number - _RING), None, ANY))
         self._world.host.logger.warning("a message of topic %r is dead letter %d: %s", letter.topic, number, reason)
         written = self.write(writes, {"dead": [[number, digest]]})
-        if digest:
-            self._writing[digest] = written
-            written.add_done_callback(lambda _: self._writing.pop(digest, None))
+        self._writing[digest] = written
+        written.add_done_callback(lambda _: self._written(number, digest, written))
         await asyncio.shield(written)
+
+    def _written(self, number: int, digest: str, written: asyncio.Future[None]) -> None:
+        """Forget a letter that is not kept after all: the message comes again, and has to be buried then."""
+        self._writing.pop(digest, None)
+        if written.cancelled() or written.exception() is not None:
+            self._letters.forget([number])
 
     def write(self, writes: Sequence[Write], told: Told) -> asyncio.Future[None]:
         """Write documents with a batch soon; what comes back is done once they are durable."""

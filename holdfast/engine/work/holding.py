@@ -109,6 +109,7 @@ class Holding:
         error = None if stored.cancelled() else stored.exception()
         if stored.cancelled() or error is not None:
             self.shelf.remove(held)
+            self._letters.held.discard(held.number)
             held.stored.set_exception(error or StoreError("the engine is closed"))
             held.stored.exception()  # whoever waits hears of it; nobody need
             return

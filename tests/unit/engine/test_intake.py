@@ -14,6 +14,7 @@ from holdfast import (
     Engine,
     HoldfastError,
     PayloadError,
+    StoreError,
     TopicMapping,
     WorkflowContext,
     WorkflowFinishedError,
@@ -23,7 +24,7 @@ from holdfast.ports import Guard
 from holdfast.stores import MemoryStore
 from tests.play import Anything
 from tests.unit.engine.kit import collect, died, engine_on, eventually, nap, on_skipping_loop, steps
-from tests.unit.engine.stores import Guarded, Unsure, documents
+from tests.unit.engine.stores import Guarded, Picky, Unsure, documents
 from tests.unit.engine.topics import HOUR, deliver, reasons, signal
 
 
@@ -372,3 +373,32 @@ async def test_a_thousand_messages_for_a_run_to_come_are_all_applied_once_it_has
     async with engine_on(store, checkpoint_commits=3) as engine:
         handle = await engine.start(collect, 1_000, id="late")
         assert await handle.result() == list(range(1_000))
+
+
+@on_skipping_loop
+async def test_a_letter_that_the_store_would_not_take_is_not_taken_for_kept() -> None:
+    refusing = True
+    store = Picky(lambda write: refusing and write.key.startswith(("dead:", "held:")))
+    async with engine_on(store) as engine:
+        for value in (b"{}", signal("late", 1), signal("a b", 1)):
+            with pytest.raises(StoreError, match="cannot be stored"):
+                await deliver(engine, value)
+        assert engine.stats().held == 0
+
+        refusing = False
+        assert await deliver(engine, signal("a b", 1)) is Delivery.DEAD
+        assert await deliver(engine, signal("late", 1)) is Delivery.HELD
+        assert len(await reasons(engine)) == 1
+        handle = await engine.start(collect, 1, id="late")
+        assert await handle.result() == [1]
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+@on_skipping_loop
+async def test_letters_share_their_commits(*, atomic: bool) -> None:
+    store = Guarded("key", atomic=atomic)
+    async with engine_on(store) as engine:
+        before = engine.stats().commits
+        await asyncio.gather(*(deliver(engine, signal("late", number)) for number in range(100)))
+
+        assert engine.stats().commits - before < 10
