@@ -15,6 +15,7 @@ import pytest
 
 from app.durations import parse_duration
 from app.service import CLOSE_SECONDS
+from app.sidecar.probe import PROBE_TOPIC
 from holdfast import executors
 from tests.deployment.dockerfile import read
 from tests.deployment.manifests import (
@@ -119,11 +120,13 @@ def test_components_are_of_this_application_only_and_hold_no_secret(manifests: l
 def test_the_topics_that_signals_come_from_are_scoped(manifests: list[Manifest]) -> None:
     found = settings(the(manifests, "Component", "pubsub"))
 
-    assert found["subscriptionScopes"] == "holdfast=workflow-signals,workflow-resume"
+    assert found["subscriptionScopes"] == f"holdfast=workflow-signals,workflow-resume,{PROBE_TOPIC}"
 
 
 def test_in_production_nothing_is_published_to_a_topic_that_is_not_named() -> None:
-    assert settings(the(overlay("production"), "Component", "pubsub"))["publishingScopes"] == "holdfast="
+    found = settings(the(overlay("production"), "Component", "pubsub"))
+
+    assert found["publishingScopes"] == f"holdfast={PROBE_TOPIC}"
 
 
 def test_secrets_are_denied_to_the_application(configuration: Manifest, dapr: dict[str, str]) -> None:

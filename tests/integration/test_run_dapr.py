@@ -10,12 +10,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import requests
+import yaml
 
 from tests.conftest import require
+from tests.deployment.manifests import documents
 from tests.integration.processes import free_port, until
 from tests.integration.sidecar import ROOT, program
 
@@ -29,14 +32,16 @@ class Checkout:
     """A folder of links to this one, so that it has a `var` of its own; everything listens on ports of its own."""
 
     def __init__(self, folder: Path, sidecar_port: int | None = None) -> None:
+        require(shutil.which("redis-server"), "redis-server (Debian: redis-server)")
         self.folder = folder
         for entry in ROOT.iterdir():
-            if entry.name not in {"var", ".venv"}:
+            if entry.name not in {"var", ".venv", "dapr.yaml"}:
                 (folder / entry.name).symlink_to(entry)
+        shutil.copy(ROOT / "dapr.yaml", folder)
         (folder / ".venv").symlink_to(sys.prefix)
         self.url = f"http://127.0.0.1:{free_port()}"
         self.sidecar_port = sidecar_port or free_port()
-        self._environment = {
+        self.environment = {
             **{name: value for name, value in os.environ.items() if name != "REDIS_URL"},
             "HOLDFAST_ADDRESS": self.url.removeprefix("http://"),
             "DAPR_HTTP_PORT": str(self.sidecar_port),
@@ -50,7 +55,7 @@ class Checkout:
         """Type `make run-dapr`, and wait until all of it serves."""
         with self._out.open("wb") as out:
             command = [sys.executable, "-m", "tools.run_dapr"]
-            self.process = subprocess.Popen(command, cwd=self.folder, env=self._environment, stdout=out, stderr=out)
+            self.process = subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=out, stderr=out)
         until(lambda: "Ctrl-C" in self.out or self.process.poll() is not None, "all of it serves")
         assert self.process.poll() is None, self.out
 
@@ -75,16 +80,41 @@ class Checkout:
         lines = (self.folder / "var" / "ledger.jsonl").read_text(encoding="utf-8").splitlines()
         return [json.loads(line)["did"] for line in lines]
 
+    def publish_answer(self) -> None:
+        """Let another service say on the topic of signals that the flight is confirmed."""
+        event = {
+            "specversion": "1.0",
+            "id": "answer-1",
+            "source": "/airline",
+            "type": "flight.confirmed",
+            "workflowid": "trip-1",
+            "signalname": "flight_confirmed",
+            "data": {"seat": "14C"},
+        }
+        requests.post(
+            f"http://127.0.0.1:{self.sidecar_port}/v1.0/publish/pubsub/workflow-signals",
+            data=json.dumps(event),
+            headers={"Content-Type": "application/cloudevents+json"},
+            timeout=30,
+        ).raise_for_status()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run it for a while."""
+        self.run()
+        try:
+            yield
+        finally:
+            if self.process.poll() is None:
+                self.process.terminate()
+                self.process.wait(60)
+
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    require(shutil.which("redis-server"), "redis-server (Debian: redis-server)")
     checkout = Checkout(tmp_path)
-    checkout.run()
-    yield checkout
-    if checkout.process.poll() is None:
-        checkout.process.terminate()
-        checkout.process.wait(60)
+    with checkout.running():
+        yield checkout
 
 
 def still_there(pids: dict[str, int]) -> list[str]:
@@ -116,9 +146,35 @@ def test_runs_are_there_again_the_next_time(checkout: Checkout) -> None:
 
     checkout.run()
 
-    assert checkout.post("runs/trip-1/signals/flight_confirmed", {"seat": "14C"}).status_code == 202
+    checkout.publish_answer()
     until(lambda: checkout.has_ended("trip-1"), "the trip is booked")
     assert len(checkout.ledger()) == 3
+
+
+def test_topics_may_be_declared_instead(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path)
+    (run,) = documents(tmp_path / "dapr.yaml")
+    run["common"]["resourcesPaths"].append("dapr/subscriptions")
+    run["apps"][0]["env"]["HOLDFAST_SUBSCRIBE"] = "declarative"
+    (tmp_path / "dapr.yaml").write_text(yaml.safe_dump(run), encoding="utf-8")
+    with checkout.running():
+        assert checkout.post("workflows/trip_booking/runs", {"id": "trip-1", "input": TRIP}).status_code == 201
+
+        checkout.publish_answer()
+
+        until(lambda: checkout.has_ended("trip-1"), "the trip is booked")
+
+
+def test_the_doctor_finds_nothing_wrong_and_the_sidecar_brings_messages_again(checkout: Checkout) -> None:
+    def look() -> dict[str, str]:
+        command = [sys.executable, "-c", "from app.cli import main; main()", "doctor", "-o", "json"]
+        command += ["--address", checkout.url]
+        found = subprocess.run(command, env=checkout.environment, capture_output=True, text=True, check=False).stdout
+        return {item["check"]: item["verdict"] for item in json.loads(found)["items"]}
+
+    until(lambda: set(look().values()) == {"ok"}, f"all is well, and not {look()}")
+
+    assert "redelivery" in look()
 
 
 @pytest.mark.parametrize("name", ["daprd", "holdfast"])
