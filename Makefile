@@ -21,6 +21,10 @@ run: $(SERVICE) ## start the service on 127.0.0.1:8000 with SQLite and the examp
 	@mkdir -p var
 	@echo $$$$ > var/holdfast.pid; exec $(BIN)/holdfast serve
 
+.PHONY: run-dapr
+run-dapr: $(DEV) dapr-runtime ## start the service beside a Dapr sidecar with Redis, as `dapr run -f .` would
+	@exec $(BIN)/python -m tools.run_dapr
+
 ##@ Develop
 
 .PHONY: setup
@@ -31,11 +35,12 @@ test: $(DEV) ## run all tests that need nothing but Python
 	$(BIN)/pytest -n 2
 
 .PHONY: check
-check: $(DEV) ## lint, format, types and architecture
+check: $(DEV) ## lint, format, types, architecture and Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 .PHONY: format
 format: $(DEV) ## rewrite the code in the house format
@@ -85,7 +90,7 @@ clean: ## remove .venv, caches and build products (never var/, where the runs ar
 
 .PHONY: help
 help: ## show this list
-	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The project itself is installed with the locked build backend: nothing is downloaded that has no hash.
 INSTALL_PROJECT := $(PIP) --no-deps --no-build-isolation --no-index --editable .

@@ -14,6 +14,8 @@ NEW_EACH_TIME = [
 ]
 REFERENCE = re.compile(r"\b(?:car|hotel|flight)-[0-9a-f]{8}\b")
 SHELL_NEWS = re.compile(r"^(\[\d+\].*|bash: line \d+: +\d+ (Killed|Terminated) .*|make: Nothing to be done .*)$")
+PROGRESS = re.compile(r"^\S+ is running, and waits for .*$")
+"""What a command that waits says on the way, on a slow machine."""
 
 
 class Side:
@@ -29,7 +31,7 @@ class Side:
         text = REFERENCE.sub(lambda found: self._name(found[0]), text)
         for pattern, name in NEW_EACH_TIME:
             text = pattern.sub(name, text)
-        lines = [line.rstrip() for line in text.splitlines() if not SHELL_NEWS.match(line)]
+        lines = [line.rstrip() for line in text.splitlines() if not (SHELL_NEWS.match(line) or PROGRESS.match(line))]
         return "\n".join(lines).strip("\n") + "\n"
 
     def _name(self, reference: str) -> str:

@@ -5,7 +5,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from tests.docs.shell import Shell
 from tests.integration.processes import free_port
 
 ADDRESS = "127.0.0.1:8000"
-SERVE = re.compile(r"([A-Z_]+=\S+ )*(make run|holdfast serve)")
+SIDECAR = "127.0.0.1:3500"
+SERVE = re.compile(r"([A-Z_]+=\S+ )*(make run|make run-dapr|holdfast serve)")
 LOOKS = re.compile(r"(?!.*\s-(d|X)\s)curl |cat |grep |holdfast workflow (show|query|list|history) ", re.DOTALL)
-SECONDS = 20
+SECONDS = 60
 SNIPPET = """\
 import faulthandler, runpy
 faulthandler.dump_traceback_later(30, exit=True)  # a snippet that hangs says where
@@ -29,13 +30,22 @@ class Reader:
     """Types every command, saves every file and runs every snippet of a page, in order.
 
     The checkout is a folder of links to this one, so that no page leaves anything behind, and the service gets a port
-    that is free. A command that serves goes on in the background, as in a second terminal.
+    that is free; so does its sidecar. A command that serves goes on in the background, as in a second terminal.
     """
 
-    def __init__(self, page: Path, folder: Path) -> None:
+    def __init__(self, page: Path, folder: Path, tools: Mapping[str, str]) -> None:
+        """Sit down with a page.
+
+        Args:
+            page: To be followed.
+            folder: The checkout.
+            tools: What the reader has set in the environment: where tools are.
+        """
         self.page = page
         self.folder = folder
+        self.tools = tools
         self.address = f"127.0.0.1:{free_port()}"
+        self.sidecar = f"127.0.0.1:{free_port()}"
         self.served = 0
         self.comparison = Comparison()
         for entry in ROOT.iterdir():
@@ -70,6 +80,9 @@ class Reader:
             "NO_COLOR": "1",
             "PYTHONUNBUFFERED": "1",
             "HOLDFAST_ADDRESS": self.address,
+            "DAPR_HTTP_PORT": self.sidecar.rpartition(":")[2],
+            "DAPR_GRPC_PORT": str(free_port()),
+            **self.tools,
             "HOLDFAST_LOG_FORMAT": "console",  # as on a terminal
             # Everything is installed: `make` need not look.
             "BASH_FUNC_make%%": '() { command make -o .venv/.service-installed -o .venv/.dev-installed "$@"; }',
@@ -77,7 +90,7 @@ class Reader:
 
     def type(self, shell: Shell, command: Command) -> None:
         """Type a command. One that only looks is typed again while it shows something else: a reader is not so fast."""
-        text = command.text.replace(ADDRESS, self.address)
+        text = command.text.replace(ADDRESS, self.address).replace(SIDECAR, self.sidecar)
         serves = SERVE.fullmatch(text)
         look: Callable[[], str] = partial(shell.run, text)
         if serves:
@@ -99,7 +112,8 @@ class Reader:
         assert not found, f"{self.page.relative_to(ROOT)}:{block.line}\n{found}"
 
     def differences(self, shown: list[str], printed: str) -> str:
-        printed = printed.replace(self.address, ADDRESS).replace(str(self.folder), "...")
+        printed = printed.replace(self.address, ADDRESS).replace(self.sidecar, SIDECAR)
+        printed = printed.replace(str(self.folder), "...")
         return self.comparison.differences(shown, printed)
 
     @staticmethod

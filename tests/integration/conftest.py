@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.integration.application import Application
 from tests.integration.backends import postgres_server, redis_server
 from tests.integration.processes import Server
+from tests.integration.shipped import ShippedSidecar
 from tests.integration.sidecar import Sidecar, StateComponent
 
 KINDS = ("in-memory", "redis", "sqlite", "postgresql")
 StartSidecar = Callable[..., Sidecar]
+Ship = Callable[..., ShippedSidecar]
 Backend = tuple[Server, int]
 
 
@@ -78,3 +82,37 @@ def start_sidecar(tmp_path: Path) -> Iterator[StartSidecar]:
 def sidecar(component: StateComponent, start_sidecar: StartSidecar) -> Sidecar:
     """A running sidecar with one state component named ``statestore``."""
     return start_sidecar(component)
+
+
+@pytest.fixture
+def ship(tmp_path: Path) -> Iterator[Ship]:
+    """Start a sidecar with components and policies of this repository; it is ended after the test."""
+    started: list[ShippedSidecar] = []
+
+    def start(
+        *components: str,
+        instead: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        app_port: int | None = None,
+    ) -> ShippedSidecar:
+        folder = tmp_path / f"shipped-{len(started)}"
+        (folder / "var").mkdir(parents=True)
+        sidecar = ShippedSidecar(folder, *components, instead=instead, environment=environment, app_port=app_port)
+        started.append(sidecar)
+        sidecar.start()
+        return sidecar
+
+    yield start
+    for sidecar in started:
+        sidecar.kill()
+
+
+@pytest.fixture
+def application() -> Iterator[Application]:
+    """A stand-in for the service, on a port of its own."""
+    with Application() as application:
+        serving = threading.Thread(target=application.serve_forever, daemon=True)
+        serving.start()
+        yield application
+        application.shutdown()
+        serving.join(30)

@@ -7,7 +7,7 @@ import grimp
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("holdfast", "app")
-CODE = (*PACKAGES, "examples", "bench", "tests")
+CODE = (*PACKAGES, "examples", "bench", "tests", "tools")
 MAX_LINES = 400
 
 

@@ -1,0 +1,157 @@
+"""The supervisor with small programs of its own: started in order, ended in the opposite one, none left behind."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.deployment.manifests import ROOT
+from tests.integration.processes import until
+
+TOY = """
+import signal, sys, time
+from pathlib import Path
+name, ending = sys.argv[1:]
+ended = Path("ended")
+def end(*_):
+    with ended.open("a") as file:
+        file.write(name + " ")
+    sys.exit()
+signal.signal(signal.SIGTERM, signal.SIG_IGN if ending == "never" else end)
+print(name, "speaks", flush=True)
+if ending == "at once":
+    sys.exit(3)
+if ending != "hidden":
+    Path(name + ".up").touch()
+time.sleep(600)
+"""
+SUPERVISOR = """
+import sys
+from pathlib import Path
+from tools.run_dapr.programs import Program
+from tools.run_dapr.supervisor import Supervisor
+
+def toy(name, ending):
+    command = [sys.executable, "toy.py", name, ending]
+    seconds = 2 if ending == "hidden" else 60
+    return Program(name, command, "nowhere", Path(name + ".up").exists, seconds=seconds)
+
+supervisor = Supervisor(Path("."))
+if all(supervisor.start(toy(*word.split("=", 1))) for word in sys.argv[1:]):
+    print("all are up", flush=True)
+    supervisor.watch()
+sys.exit(supervisor.stop())
+"""
+
+
+class Running:
+    """A supervisor as a process of its own."""
+
+    def __init__(self, folder: Path, *toys: str) -> None:
+        (folder / "toy.py").write_text(TOY, encoding="utf-8")
+        self.folder = folder
+        self._out = folder / "out"
+        with self._out.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", SUPERVISOR, *toys], cwd=folder, env={"PYTHONPATH": str(ROOT)}, stdout=out
+            )
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text(encoding="utf-8")
+
+    @property
+    def pids(self) -> list[str]:
+        return re.findall(r"pid (\d+)", self.out)
+
+    def is_all_up(self) -> bool:
+        return "all are up" in self.out
+
+    def ended(self) -> list[str]:
+        """The programs, in the order in which they ended."""
+        return (self.folder / "ended").read_text(encoding="utf-8").split()
+
+
+@contextmanager
+def supervised(folder: Path, *toys: str) -> Iterator[Running]:
+    running = Running(folder, *toys)
+    try:
+        yield running
+    finally:
+        running.process.terminate()
+        running.process.terminate()
+        running.process.wait(60)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_all_the_newest_first(tmp_path: Path, number: signal.Signals) -> None:
+    with supervised(tmp_path, "one=asked", "two=asked", "three=asked") as running:
+        until(running.is_all_up, "all are up")
+
+        running.process.send_signal(number)
+
+        assert running.process.wait(60) == 0
+        assert running.ended() == ["three", "two", "one"]
+        assert [pid for pid in running.pids if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_where_one_ends_by_itself_all_do_and_its_last_words_are_shown(tmp_path: Path) -> None:
+    with supervised(tmp_path, "one=asked", "two=asked") as running:
+        until(running.is_all_up, "all are up")
+
+        subprocess.run(["kill", "-KILL", running.pids[1]], check=True)
+
+        assert running.process.wait(60) == 1
+        assert "two ended with status -9; the end of two.log:\n  two speaks\n" in running.out
+        assert running.ended() == ["one"]
+
+
+def test_one_that_does_not_come_up_ends_those_before_it(tmp_path: Path) -> None:
+    with supervised(tmp_path, "one=asked", "two=at once", "three=asked") as running:
+        assert running.process.wait(60) == 1
+
+        assert "two ended with status 3; the end of two.log:\n  two speaks\n" in running.out
+        assert "three" not in running.out
+        assert running.ended() == ["one"]
+
+
+def test_one_that_does_not_serve_in_time_is_not_waited_for(tmp_path: Path) -> None:
+    with supervised(tmp_path, "one=asked", "two=hidden") as running:
+        assert running.process.wait(60) == 1
+
+        assert "two does not serve after 2 s; the end of two.log:\n" in running.out
+        assert "one" in running.ended()
+
+
+def test_one_whose_place_is_taken_is_not_started(tmp_path: Path) -> None:
+    (tmp_path / "two.up").touch()
+
+    with supervised(tmp_path, "one=asked", "two=asked") as running:
+        assert running.process.wait(60) == 1
+
+        assert "two cannot start: something serves on nowhere already" in running.out
+        assert not (tmp_path / "two.log").exists()
+        assert running.ended() == ["one"]
+
+
+def test_a_second_signal_does_not_wait_for_one_that_will_not_end(tmp_path: Path) -> None:
+    with supervised(tmp_path, "one=asked", "two=never") as running:
+        until(running.is_all_up, "all are up")
+        running.process.send_signal(signal.SIGINT)
+        until(lambda: asked_to_end(running), "the first signal was taken")
+
+        running.process.send_signal(signal.SIGINT)
+
+        assert running.process.wait(20) == 0
+        assert [pid for pid in running.pids if Path(f"/proc/{pid}").exists()] == []
+
+
+def asked_to_end(running: Running) -> bool:
+    return "ending" in running.out
