@@ -22,7 +22,7 @@ from holdfast.engine.records.outbox import Outgoing, OutgoingKind
 from holdfast.engine.records.seen import NOTHING_SEEN, Seen
 from holdfast.engine.runs.carry import CARRY_OUT
 from holdfast.engine.runs.change import Slot
-from holdfast.engine.runs.effects import Admit, Deliver, Dispatch, Effect, Tell
+from holdfast.engine.runs.effects import Admit, Began, Deliver, Dispatch, Effect, Tell
 from holdfast.engine.runs.ending import end_run
 from holdfast.engine.runs.succession import archive
 from holdfast.engine.runs.track import TRACK
@@ -31,6 +31,7 @@ from holdfast.ports import ABSENT, Write
 
 if TYPE_CHECKING:
     from holdfast.core.definitions import WorkflowDefinition
+    from holdfast.core.trace import Trace
     from holdfast.engine.commits.index import IndexEntry
     from holdfast.engine.records.pending import PendingActivity
     from holdfast.engine.runs.items import Item
@@ -169,6 +170,7 @@ class Run:
         deadline: int = 0,
         requests: tuple[Request, ...] = (),
         attributes: dict[str, Any] | None = None,
+        trace: Trace | None = None,
     ) -> None:
         """Start a run under the id; one that is there has ended, and becomes a past run in the same commit."""
         previous = ""
@@ -190,11 +192,13 @@ class Run:
             deadline=deadline,
             attributes=dict(attributes or {}),
             children=dict(self.children),
+            trace=trace,
         )
         self.journal = Journal(run_id, keep=self.world.verify)
         self.forget()
         self.admit()
         self.new_instance(definition)
+        self.effects.append(Began(definition.name))
         if self.world.hooked:
             self.tell("on_workflow_start", decode_json(raw))
         details = {"attributes": attributes} if attributes else None

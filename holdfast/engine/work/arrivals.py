@@ -26,10 +26,15 @@ __all__ = ["Arrivals"]
 
 
 class Arrivals:
-    """Reads runs for the runtime, and hands them over."""
+    """Reads runs for the runtime, and hands them over.
+
+    Attributes:
+        loaded: How many runs were brought to life.
+    """
 
     def __init__(self, runtime: Runtime, reader: Reader) -> None:
         """Read nothing yet."""
+        self.loaded = 0
         self._runtime = runtime
         self._reader = reader
         self._loop = asyncio.get_running_loop()
@@ -80,6 +85,7 @@ class Arrivals:
                 self.corrupt(run, CorruptDocumentError(message))
                 return
             run.expected = stored.version
+            self.loaded += 1
             self._enter(run)
         runtime.mark(run)
 
