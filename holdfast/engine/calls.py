@@ -192,7 +192,8 @@ class RunCalls:
         Raises:
             WorkflowOpenError: It has not ended.
         """
-        self._parts.log.info("workflow %r is purged: %s", workflow_id, _reason(reason) or "no reason given")
+        words = _reason(reason) or "no reason given"
+        self._parts.log.info("workflow %r is purged: %s", workflow_id, words, extra={"workflow_id": workflow_id})
         runtime = self._running().runtime
         swept = runtime.sweeper.swept.add(workflow_id)
         try:

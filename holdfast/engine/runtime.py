@@ -200,7 +200,9 @@ class Runtime:
             except (HoldfastError, ValueError) as error:
                 item.refuse(error)
             except Exception as error:
-                self.world.host.logger.exception("%s could not be applied to %r", type(item).__name__, run.workflow_id)
+                kind, fields = type(item).__name__, run.head.log_fields
+                words = "%s could not be applied to %r"
+                self.world.host.logger.exception(words, kind, run.workflow_id, extra=fields)
                 item.refuse(HoldfastError(f"internal error: {type(error).__name__}: {error}"))
                 run.inbox = items[position + 1 :] + run.inbox
                 self._start_over(run)
@@ -216,7 +218,8 @@ class Runtime:
             self._refuse_run(run, error)
             return
         except Exception as error:
-            self.world.host.logger.exception("the change of %r could not be written down", run.workflow_id)
+            words, fields = "the change of %r could not be written down", run.head.log_fields
+            self.world.host.logger.exception(words, run.workflow_id, extra=fields)
             self._refuse_run(run, StoreError(f"internal error: {type(error).__name__}: {error}"))
             return
         run.slot = _BUSY

@@ -122,4 +122,5 @@ class _Hooked(Layer):
 async def _call(hook: Hook | None, workflow_id: str, payload: Any) -> None:  # noqa: ANN401 - any payload
     error = await raised_by(hook, workflow_id, payload) if hook is not None else None
     if error is not None:
-        _log.error("a hook raised for workflow %r", workflow_id, exc_info=error)
+        fields = {"workflow_id": workflow_id}
+        _log.error("a hook raised for workflow %r", workflow_id, exc_info=error, extra=fields)

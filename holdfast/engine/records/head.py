@@ -9,6 +9,7 @@ import orjson
 
 from holdfast.core.codec import fitted
 from holdfast.core.history import RunStatus
+from holdfast.core.host import RunInfo
 from holdfast.core.trace import Trace
 from holdfast.engine.records.documents import INLINE_BYTES, SCHEMA, seal
 
@@ -86,6 +87,17 @@ class Head:
     write_id: str = ""
     trace: Trace | None = None
     _constant: bytes = b""
+
+    @property
+    def info(self) -> RunInfo:
+        """Who the run is."""
+        trace_id = self.trace.id if self.trace is not None else ""
+        return RunInfo(self.workflow_id, self.run_id, self.seed, trace_id)
+
+    @property
+    def log_fields(self) -> dict[str, str]:
+        """What a record of a log says of the run beside its message."""
+        return self.info.log_fields(self.workflow)
 
     def encode(self, journal: Journal, more: dict[str, Any]) -> bytes:
         """Write the document for the current revision.

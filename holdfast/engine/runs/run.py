@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from holdfast.core.codec import decode_json
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import OPEN, OUTCOMES, Command, Event, EventType, RunStatus
-from holdfast.core.host import RunInfo
 from holdfast.core.instance import Instance
 from holdfast.core.replay import DEFERRED
 from holdfast.engine.records.documents import run_key
@@ -225,8 +224,7 @@ class Run:
 
     def new_instance(self, definition: WorkflowDefinition) -> Instance:
         """Put fresh code of the run into memory."""
-        info = RunInfo(self.workflow_id, self.head.run_id, self.head.seed)
-        self.instance = Instance(definition, info, self.world.host)
+        self.instance = Instance(definition, self.head.info, self.world.host)
         return self.instance
 
     def leave_memory(self) -> None:
@@ -238,7 +236,9 @@ class Run:
     def stall_for(self, reason: FailureInfo) -> None:
         """Park the run visibly: its code cannot go on, and nothing of it is lost."""
         self.stall = reason
-        self.world.host.logger.error("workflow %r is stalled: %s", self.workflow_id, reason.message)
+        self.world.host.logger.error(
+            "workflow %r is stalled: %s", self.workflow_id, reason.message, extra=self.head.log_fields
+        )
         self.leave_memory()
 
     # What happens to it.
@@ -344,7 +344,12 @@ class Run:
             if pending.parked:
                 pending.parked, self.changed = False, True
         elif not pending.parked:
-            host.logger.warning("workflow %r waits: activity %r is not registered here", self.workflow_id, pending.name)
+            host.logger.warning(
+                "workflow %r waits: activity %r is not registered here",
+                self.workflow_id,
+                pending.name,
+                extra={**self.head.log_fields, "activity": pending.name, "attempt": pending.attempt},
+            )
             pending.parked = self.pending_told = self.changed = True
 
     def remember(self, message_id: str, now: int) -> None:

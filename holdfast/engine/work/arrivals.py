@@ -112,7 +112,9 @@ class Arrivals:
     def corrupt(self, run: Run, error: CorruptDocumentError) -> None:
         """Quarantine a run whose documents are damaged; no other is touched."""
         runtime = self._runtime
-        runtime.world.host.logger.error("workflow %r is corrupt: %s", run.workflow_id, error)
+        known = runtime.index.get(run.workflow_id)
+        fields = {"workflow_id": run.workflow_id, "run_id": known.run_id if known is not None else ""}
+        runtime.world.host.logger.error("workflow %r is corrupt: %s", run.workflow_id, error, extra=fields)
         runtime.index.show_as(run.workflow_id, RunStatus.CORRUPT)
         self._refuse_all(run, error)
 

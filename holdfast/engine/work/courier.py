@@ -67,7 +67,10 @@ class Courier:
         except (FencedError, asyncio.CancelledError):
             pass  # it stays in the outbox, and the next owner delivers it
         except Exception:
-            self._world.host.logger.exception("%s of workflow %r could not be delivered", entry.kind, workflow_id)
+            fields = {"workflow_id": workflow_id, "run_id": entry.run_id, "target": entry.target}
+            self._world.host.logger.exception(
+                "%s of workflow %r could not be delivered", entry.kind, workflow_id, extra=fields
+            )
         finally:
             del self._going[message_id]
 
