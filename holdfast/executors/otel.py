@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
-__all__ = ["OpenTelemetry", "context_of"]
+__all__ = ["OpenTelemetry", "context_of", "trace_of"]
 
 _W3C: Final = TraceContextTextMapPropagator()
 
@@ -42,9 +42,7 @@ class OpenTelemetry:
     @staticmethod
     def current() -> Trace | None:
         """Give the trace context of the current span; None where there is none."""
-        carrier: dict[str, str] = {}
-        _W3C.inject(carrier)
-        return Trace.read(f"{carrier.get('traceparent', '')} {carrier.get('tracestate', '')}")
+        return trace_of(otel.get_current_span())
 
 
 def context_of(trace: Trace | None) -> Context:
@@ -52,6 +50,13 @@ def context_of(trace: Trace | None) -> Context:
     if trace is None:
         return Context()
     return _W3C.extract(trace.details(), Context())
+
+
+def trace_of(span: otel.Span) -> Trace | None:
+    """Give the trace context that goes on from a span; None where that is in none."""
+    carrier: dict[str, str] = {}
+    _W3C.inject(carrier, otel.set_span_in_context(span, Context()))
+    return Trace.read(f"{carrier.get('traceparent', '')} {carrier.get('tracestate', '')}")
 
 
 def _links(trace: Trace | None) -> list[otel.Link]:
