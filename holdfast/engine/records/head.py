@@ -198,7 +198,7 @@ class Head:
             children=stored.get("children", {}),
             revision=stored["revision"],
             write_id=stored["write_id"],
-            trace=Trace(*stored["trace"]) if "trace" in stored else None,
+            trace=Trace(*stored["trace"][:3]) if "trace" in stored else None,
         )
 
 

@@ -6,6 +6,8 @@ import orjson
 import pytest
 
 from holdfast import ActivityContext, Engine, HistoryEvent, RetryPolicy, WorkflowContext
+from holdfast.core.trace import Trace
+from holdfast.engine.records.head import Head
 from holdfast.stores import MemoryStore
 from tests.play import Anything
 from tests.unit.engine.kit import collect, died, engine_on, eventually, on_skipping_loop, parked, steps
@@ -243,3 +245,11 @@ async def test_a_head_written_before_there_were_traces_is_read() -> None:
     async with engine_on(store, **OPTIONS) as engine:
         await engine.signal("plain", "end")
         assert await engine.handle("plain").result() == "x"
+
+
+def test_what_a_newer_release_adds_to_a_trace_is_skipped() -> None:
+    stored = {"schema": 1, "id": "a", "run_id": "r", "workflow": "w", "version": "1", "created": 1, "seed": 1}
+    stored |= {"status": "running", "updated": 1, "revision": 1, "write_id": "w", "input": None}
+
+    assert Head.decode(stored, {}).trace is None
+    assert Head.decode({**stored, "trace": [PARENT, STATE, "", "more"]}, {}).trace == Trace(PARENT, STATE)
