@@ -263,6 +263,19 @@ NUMBERS: Final = (
         _plain(lambda stats: stats.index.behind),
     ),
     Number(
+        "holdfast_messages_held",
+        "Messages from topics that wait for their run, or for those before them.",
+        (),
+        _plain(lambda stats: stats.held),
+    ),
+    Number(
+        "holdfast_dead_letters",
+        "Messages from topics that have ever found no run; this goes on over restarts.",
+        (),
+        _plain(lambda stats: stats.dead_letters),
+        _COUNTER,
+    ),
+    Number(
         "holdfast_outbox_entries",
         "Effects on the world outside a run that are on their way.",
         ("kind",),

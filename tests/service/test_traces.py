@@ -93,6 +93,28 @@ def test_an_update_is_kept_with_the_trace_of_who_asked(client: FlaskClient) -> N
     assert [event["details"] for event in events if event["type"] == "update_accepted"] == [HEADERS]
 
 
+def test_the_messages_of_a_batch_have_their_own_traces_and_no_span_is_theirs(
+    client: FlaskClient, exporter: InMemorySpanExporter
+) -> None:
+    start(client, "order", "a", {"sku": "A1"})
+    fields = [PARENT, 7, None, {"a": 1}, "nonsense"]
+    events: list[dict[str, object]] = [
+        {
+            "specversion": "1.0", "id": f"e-{number}", "source": "shop", "type": "t",
+            "workflowid": "a", "signalname": "note", "data": number, "traceparent": field,
+        }
+        for number, field in enumerate(fields)
+    ]  # fmt: skip
+    entries = [{"entryId": event["id"], "event": event, "metadata": None} for event in events]
+    answer = client.post("/dapr/pubsub/workflow-signals", json={"entries": entries}, headers={"traceparent": OTHER})
+    history = client.get("/v1/runs/a/history").get_json()["events"]
+
+    assert [each["status"] for each in answer.get_json()["statuses"]] == ["SUCCESS"] * 5
+    found = [event["details"] for event in history if event["type"] == "signal_received"]
+    assert sorted(found, key=len) == [{}, {}, {}, {}, {"traceparent": PARENT}]
+    assert not any("pubsub" in span.name for span in exporter.get_finished_spans())
+
+
 @pytest.mark.parametrize("given", ["nonsense", PARENT.upper(), f"00-{'0' * 32}-00f067aa0ba902b7-01", "ü", "1" * 5_000])
 def test_a_header_that_is_no_trace_is_ignored_and_not_echoed(client: FlaskClient, given: str) -> None:
     response = client.post("/v1/workflows/quick/runs", json={"id": "a"}, headers={"traceparent": given})

@@ -5,13 +5,22 @@ from typing import Any
 import orjson
 import pytest
 
-from holdfast import ActivityContext, Engine, HistoryEvent, RetryPolicy, WorkflowContext
+from holdfast import (
+    ActivityContext,
+    Delivery,
+    Engine,
+    HistoryEvent,
+    RetryPolicy,
+    TopicMapping,
+    WorkflowContext,
+)
 from holdfast.core.trace import Trace
 from holdfast.engine.records.head import Head
 from holdfast.stores import MemoryStore
 from tests.play import Anything
 from tests.unit.engine.kit import collect, died, engine_on, eventually, on_skipping_loop, parked, steps
 from tests.unit.engine.stores import content, documents
+from tests.unit.engine.topics import deliver, signal
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 OTHER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -253,3 +262,53 @@ def test_what_a_newer_release_adds_to_a_trace_is_skipped() -> None:
 
     assert Head.decode(stored, {}).trace is None
     assert Head.decode({**stored, "trace": [PARENT, STATE, "", "more"]}, {}).trace == Trace(PARENT, STATE)
+
+
+@on_skipping_loop
+async def test_a_message_from_a_topic_keeps_the_trace_of_its_sender_also_while_it_is_held() -> None:
+    store = MemoryStore()
+    first = engine_on(store, **OPTIONS)
+    await first.open()
+    await first.start(collect, 1, id="a")
+    assert await deliver(first, signal("a", 1, traceparent=PARENT, tracestate=STATE)) is Delivery.APPLIED
+    assert await deliver(first, signal("late", 2, traceparent=OTHER)) is Delivery.HELD
+    now = await received(first, "a")
+    await died(first)
+
+    async with engine_on(store, **OPTIONS) as second:
+        await second.execute(collect, 1, id="late")
+        later = await received(second, "late")
+
+    assert [event.details for event in now] == [{"traceparent": PARENT, "tracestate": STATE}]
+    assert [event.details for event in later] == [{"traceparent": OTHER}]
+
+
+@on_skipping_loop
+async def test_a_run_that_a_message_starts_goes_on_from_its_trace() -> None:
+    mapping = TopicMapping(topic="orders", workflow_id="order-{data.id}", signal="n", start="collect_one")
+
+    async def collect_one(ctx: WorkflowContext, order: Anything) -> Anything:
+        return await ctx.receive_signal("n")
+
+    async with engine_on(workflows=[collect_one], topics=[mapping]) as engine:
+        event = {"specversion": "1.0", "id": "1", "source": "shop", "type": "t", "data": {"id": 7}}
+        assert await deliver(engine, orjson.dumps({**event, "traceparent": PARENT}), "orders") is Delivery.APPLIED
+        await engine.handle("order-7").result()
+
+        assert (await engine.describe("order-7")).trace_id == PARENT[3:35]
+
+
+@pytest.mark.parametrize(
+    "field", [7, 1.5, True, None, {}, ["00"], {"traceparent": PARENT}, "", "00-nonsense", PARENT * 9]
+)
+@pytest.mark.parametrize("name", ["traceparent", "tracestate", "traceid"])
+@on_skipping_loop
+async def test_a_message_whose_trace_is_none_is_applied_all_the_same(name: str, field: Anything) -> None:
+    async with engine_on() as engine:
+        handle = await engine.start(collect, 1, id="a")
+        assert await deliver(engine, signal("a", 1, **{"traceparent": PARENT, name: field})) is Delivery.APPLIED
+
+        assert await handle.result() == [1]
+        details = [] if name == "traceparent" else ["traceparent"]
+        found = (await received(engine, "a"))[0].details
+        assert [key for key in found if key != "tracestate"] == details
