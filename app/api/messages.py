@@ -34,9 +34,8 @@ api = Api("messages")
 )
 def send_signal(id: str, name: str, payload: object) -> Response:
     """Send a signal; it is durable once this is answered. A CloudEvent, in either mode, is known by its own id."""
-    content, key = read_signal(payload, idempotency_key())
-    trace = sender()
-    service().call(lambda engine: engine.signal(id, name, content, id=key, trace=trace))
+    sent = read_signal(payload, idempotency_key())
+    service().call(lambda engine: engine.signal(id, name, sent.payload, id=sent.id, trace=sent.trace))
     return json_response({"id": id, "signal": name}, 202)
 
 

@@ -93,6 +93,33 @@ def test_an_update_is_kept_with_the_trace_of_who_asked(client: FlaskClient) -> N
     assert [event["details"] for event in events if event["type"] == "update_accepted"] == [HEADERS]
 
 
+@pytest.mark.parametrize(
+    ("of_event", "of_request", "kept"),
+    [
+        (PARENT, OTHER, PARENT),
+        (PARENT, None, PARENT),
+        (None, OTHER, OTHER),
+        ("nonsense", OTHER, OTHER),
+        (None, None, None),
+    ],
+)
+def test_a_cloudevent_brings_its_own_trace_and_else_has_that_of_its_request(
+    client: FlaskClient, of_event: str | None, of_request: str | None, kept: str | None
+) -> None:
+    start(client, "order", "a", {"sku": "A1"})
+    event = {"specversion": "1.0", "source": "shop", "type": "t"} | ({"traceparent": of_event} if of_event else {})
+    headers = {"traceparent": of_request} if of_request else {}
+    binary = {f"ce-{name}": value for name, value in {**event, "id": "2"}.items()}
+
+    structured = {"json": {**event, "id": "1", "data": 1}, "content_type": "application/cloudevents+json"}
+    assert client.post("/v1/runs/a/signals/note", headers=headers, **structured).status_code == 202
+    assert client.post("/v1/runs/a/signals/note", headers={**headers, **binary}, json=2).status_code == 202
+
+    events = client.get("/v1/runs/a/history").get_json()["events"]
+    found = [each["details"] for each in events if each["type"] == "signal_received"]
+    assert found == [{"traceparent": kept} if kept else {}] * 2
+
+
 def test_the_messages_of_a_batch_have_their_own_traces_and_no_span_is_theirs(
     client: FlaskClient, exporter: InMemorySpanExporter
 ) -> None:

@@ -139,7 +139,7 @@ def route(mapping: TopicMapping, envelope: Envelope, key: str, id: str, *, limit
         source=check_text(envelope.attributes.get("source", ""), "source", longest=1_024, empty=True),
         sequence=_number(sequence),
         start=mapping.start,
-        trace=f"{envelope.text('traceparent')} {envelope.text('tracestate')}".strip(),
+        trace=envelope.trace,
     )
 
 
