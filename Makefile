@@ -80,7 +80,7 @@ COMPILE := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras
 .PHONY: lock
 lock: export CUSTOM_COMPILE_COMMAND = make lock
 lock: $(DEV) ## renew the hash-locked files in requirements/
-	$(COMPILE) --extra service --extra dapr --output-file requirements/service.txt pyproject.toml
+	$(COMPILE) --extra service --extra dapr --extra otel --output-file requirements/service.txt pyproject.toml
 	$(COMPILE) --extra service --extra dapr --extra otel --extra dev --constraint requirements/service.txt --output-file requirements/dev.txt pyproject.toml
 
 .PHONY: clean

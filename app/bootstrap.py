@@ -16,11 +16,12 @@ from holdfast.stores import MemoryStore, SqliteStore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from app.otel import Spans
     from app.settings import Settings
     from holdfast import FencedError
     from holdfast.ports import StateStore
 
-__all__ = ["build_engine", "make_store"]
+__all__ = ["build_engine", "build_spans", "make_store"]
 
 _SQLITE = "sqlite:///"
 _MEMORY = "memory:"
@@ -56,6 +57,22 @@ def _dapr_store(component: str, settings: Settings) -> StateStore:
         message = f"HOLDFAST_STORE: {settings.store!r} needs the extra: pip install 'holdfast[dapr]' ({error})"
         raise StartupError(message) from error
     return DaprStore(component, connect_timeout=_SIDECAR_WAIT if settings.store_wait is None else settings.store_wait)
+
+
+def build_spans(settings: Settings) -> Spans | None:
+    """Make what sends spans, if the settings ask for it; what that needs is an extra, and takes a while to import.
+
+    Raises:
+        StartupError: It is not installed.
+    """
+    if not settings.tracing:
+        return None
+    try:
+        from app.otel import Spans  # noqa: PLC0415 - as above
+    except ModuleNotFoundError as error:
+        message = f"HOLDFAST_TRACING needs the extra: pip install 'holdfast[otel]' ({error})"
+        raise StartupError(message) from error
+    return Spans()
 
 
 def build_engine(settings: Settings, on_fenced: Callable[[FencedError], None]) -> EngineThread:

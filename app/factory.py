@@ -15,7 +15,7 @@ from app.api import control, dead_letters, events, health, messages, openapi, pr
 from app.api.metrics import Metrics
 from app.api.operations import Access
 from app.auth import Guard
-from app.bootstrap import build_engine
+from app.bootstrap import build_engine, build_spans
 from app.diagnosis import route
 from app.logs import log_request
 from app.service import Service
@@ -24,6 +24,7 @@ from app.sidecar import callbacks
 from app.sidecar.client import SidecarClient
 from app.sidecar.probe import RetryProbe
 from app.sidecar.subscriptions import pubsubs
+from app.tracing import begin_trace, end_trace
 
 if TYPE_CHECKING:
     from app.api.operations import Api
@@ -61,7 +62,7 @@ def create_app(settings: Settings | None = None, engine: EngineThread | None = N
         StartupError: A setting is not right.
     """
     settings = settings or load_settings()
-    service = Service(settings, build_engine)
+    service = Service(settings, build_engine, build_spans)
     if engine is not None:
         service.adopt(engine)
     app = Flask("app", static_folder=None)
@@ -92,10 +93,11 @@ def create_app(settings: Settings | None = None, engine: EngineThread | None = N
 
 
 def _begin() -> None:
-    """Name the request, and note when it came."""
+    """Name the request, note when it came, and find its trace."""
     g.began = time.perf_counter()
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    begin_trace()
 
 
 def _receive() -> None:
@@ -123,9 +125,10 @@ def _nothing() -> None:
 
 
 def _finish(response: Response) -> Response:
-    """Set the headers that every answer has, and log the request once its answer is made."""
+    """Set the headers that every answer has, log the request once its answer is made, and end its span."""
     response.headers["X-Request-ID"] = g.request_id
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
     log_request(response)
+    end_trace(response)
     return response

@@ -14,6 +14,7 @@ import structlog
 from flask import g, request
 
 from app.text import visible
+from app.tracing import is_quiet, trace_fields
 
 if TYPE_CHECKING:
     from flask import Response
@@ -24,12 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["configure", "log_request"]
 
 _http = logging.getLogger("holdfast.http")
-_HEALTH: Final = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
-_CALLBACKS: Final = "/dapr/pubsub/"
 _SERVER_FAULT: Final = 500
 _EVENT: Final = "_event"
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_IN_MESSAGE: Final = frozenset({"method", "path", "status", "remote", "request_id", "logger"})
+_IN_MESSAGE: Final = frozenset({"method", "path", "status", "remote", "request_id", "trace_id", "logger"})
 
 
 def configure(settings: Settings) -> None:
@@ -92,7 +91,7 @@ def _escaped(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
 def log_request(response: Response) -> None:
     """Log a request in one line; those about the process's health, and messages, only where they fail."""
     failed = response.status_code >= _SERVER_FAULT
-    if (request.path in _HEALTH or request.path.startswith(_CALLBACKS)) and not failed:
+    if is_quiet(request.path) and not failed:
         return
     fields: dict[str, Any] = {
         "method": request.method,
@@ -101,6 +100,7 @@ def log_request(response: Response) -> None:
         "ms": round((time.perf_counter() - g.began) * 1000, 1),
         "request_id": g.request_id,
         "remote": request.remote_addr,
+        **trace_fields(),
     }
     level = logging.WARNING if failed else logging.INFO
     _http.log(level, "%s %s %d", request.method, request.path, response.status_code, extra=fields)

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from app.calls import Calls
 from app.errors import BusyError, NotReadyError, StartupError
-from holdfast import StoreError
+from holdfast import FencedError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from concurrent.futures import Future
 
+    from app.otel import Spans
     from app.settings import Settings
-    from holdfast import Engine, EngineThread, FencedError
+    from holdfast import Engine, EngineThread
     from holdfast.core.definitions import WorkflowDefinition
 
 __all__ = ["CLOSE_SECONDS", "Service"]
@@ -30,6 +31,8 @@ _FINISH_SECONDS: Final = 2.0
 """How long requests that are under way may still use the engine once the service drains."""
 CLOSE_SECONDS: Final = 12.0
 """How much longer than the drain of its activities closing the engine may take before it is given up."""
+_LOOK_SECONDS: Final = 2.0
+"""How long whoever asks for numbers waits for an engine whose thread is held."""
 _PROBE_ID: Final = "holdfast-readiness-probe"
 
 _log = logging.getLogger("holdfast.service")
@@ -42,21 +45,28 @@ class Service:
         settings: Of the service.
         on_fenced: Called, on the engine's thread, when another process has taken the runs over.
         is_fenced: Whether that has happened.
+        spans: Makes the spans of requests and activities; None where nobody asked for any.
     """
 
     def __init__(
-        self, settings: Settings, build: Callable[[Settings, Callable[[FencedError], None]], EngineThread]
+        self,
+        settings: Settings,
+        build: Callable[[Settings, Callable[[FencedError], None]], EngineThread],
+        trace: Callable[[Settings], Spans | None] = lambda _settings: None,
     ) -> None:
         """Describe it; nothing is started.
 
         Args:
             settings: Of the service.
             build: Makes the engine, when the service is opened.
+            trace: Makes what spans are made by, after that: the engine's modules may set that up.
         """
         self.settings = settings
         self.on_fenced: Callable[[], None] = lambda: None
         self.is_fenced = False
+        self.spans: Spans | None = None
         self._build = build
+        self._trace = trace
         self._thread: EngineThread | None = None
         self._calls: Calls | None = None
         self._state = "starting"
@@ -73,6 +83,7 @@ class Service:
             StartupError: That cannot be done; the text says why, for a person.
         """
         thread = self._build(self.settings, self._fenced)
+        self.trace_with(self._trace(self.settings), thread)
         notice = threading.Timer(_PATIENCE_SECONDS, _log.warning, ["still waiting for the store to be free"])
         notice.daemon = True
         notice.start()
@@ -84,6 +95,12 @@ class Service:
             notice.cancel()
         self.adopt(thread)
         _log.info("the engine is open, with %d workflows", len(self.definitions()))
+
+    def trace_with(self, spans: Spans | None, thread: EngineThread) -> None:
+        """Make spans of requests, and let an engine make those of activities."""
+        self.spans = spans
+        if spans is not None:
+            thread.engine.trace_with(spans.activities)
 
     def adopt(self, thread: EngineThread) -> None:
         """Use an engine that is open already."""
@@ -122,6 +139,8 @@ class Service:
             thread.close()
         except Exception:  # noqa: BLE001 - whatever it is, the process ends, and what is stored is whole
             _log.exception("the engine could not be closed")
+        if self.spans is not None:
+            self.spans.close()
         self._state = "closed"
 
     # Its state.
@@ -185,6 +204,19 @@ class Service:
             raise NotReadyError(reason)
         engine = self._thread.engine
         return [(known, engine.definition(known.name) is known) for known in engine.definitions()]
+
+    def look(self, view: Callable[[Engine], T]) -> T | None:
+        """Look at the engine as it is, also while its store is away; None where it does not answer soon."""
+        if self._thread is None or self._calls is None:
+            return None
+
+        async def call(engine: Engine) -> T:
+            return view(engine)
+
+        try:
+            return self._calls.run(call(self._thread.engine), _LOOK_SECONDS)
+        except (NotReadyError, FencedError, StoreError):
+            return None
 
     def let_go(self, call: Coroutine[Any, Any, None]) -> None:
         """Have something cleaned up on the engine's loop, if that is still there."""

@@ -109,6 +109,8 @@ class Settings(BaseSettings):
         drain: How long running activities may take to end at shutdown.
         activity_threads: How many ``def`` activities run at a time.
         max_cached_runs: How many runs stay in memory while nothing happens to them.
+        tracing: Send a span for each request and each attempt of an activity, by OTLP over HTTP; where to is set by
+            OpenTelemetry's own variables, such as ``OTEL_EXPORTER_OTLP_ENDPOINT``. Off, traces are only passed on.
         log_format: ``json``, ``console``, or ``auto``: console on a terminal, JSON elsewhere.
         log_level: The least level that is logged.
     """
@@ -140,6 +142,7 @@ class Settings(BaseSettings):
     drain: DurationField = parse_duration("10s")
     activity_threads: int = Field(default=32, ge=1, le=1_000)
     max_cached_runs: int = Field(default=10_000, ge=1)
+    tracing: bool = False
     log_format: Literal["json", "console", "auto"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

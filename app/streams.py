@@ -79,7 +79,7 @@ def follow(
     except NotReadyError:
         return
     except HoldfastError as error:  # it was purged, or is damaged: too late to answer with a problem
-        _log.warning("the stream of %r ends: %s", workflow_id, error)
+        _log.warning("the stream of %r ends: %s", workflow_id, error, extra={"workflow_id": workflow_id})
     finally:
         if steps is not None:
             service.let_go(steps.close())

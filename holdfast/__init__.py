@@ -36,9 +36,10 @@ from holdfast.core.history import EventType, RunStatus
 from holdfast.core.retry import RetryPolicy
 from holdfast.engine.engine import Engine
 from holdfast.engine.handle import WorkflowHandle
-from holdfast.engine.lifecycle import EngineOptions, EngineStats
+from holdfast.engine.lifecycle import EngineOptions
 from holdfast.engine.messages.routing import TopicMapping
 from holdfast.engine.receiving import DeadLetter, DeadLetterPage, HeldMessage
+from holdfast.engine.stats import EngineStats
 from holdfast.engine.thread import BlockingHandle, EngineThread
 from holdfast.engine.views import HistoryEvent, RunDescription, RunPage, RunSummary
 from holdfast.engine.work.gate import Delivery

@@ -7,7 +7,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from holdfast.core.trace import Trace
 
 __all__ = [
     "ABSENT",
@@ -20,6 +23,7 @@ __all__ = [
     "Guard",
     "StateStore",
     "Timer",
+    "Tracing",
     "Write",
     "Written",
 ]
@@ -170,4 +174,23 @@ class Clock(Protocol):
 
     def call_at(self, when_ms: int, callback: Callable[[], None]) -> Timer:
         """Call back once `now` has reached an instant, on the loop that is running now."""
+        ...
+
+
+class Tracing(Protocol):
+    """Where the spans of what the engine runs go to."""
+
+    def span(
+        self, name: str, trace: Trace | None, attributes: Mapping[str, str | int]
+    ) -> AbstractContextManager[Trace | None]:
+        """Begin a span that ends with the block, and is the current one within.
+
+        Args:
+            name: What it is called.
+            trace: What it goes on from, and is linked to; None begins a trace of its own.
+            attributes: What it is marked with.
+
+        Returns:
+            The block's own trace context, to be sent along; None where it has none.
+        """
         ...

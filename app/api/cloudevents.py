@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from flask import request
 
 from app.api.problem import misfit
+from app.tracing import sender
+from holdfast.core.trace import Trace
 from holdfast.engine.messages.envelope import Envelope, envelope_of
 from holdfast.engine.messages.routing import identity
 
-__all__ = ["read_signal"]
+__all__ = ["Content", "read_signal"]
 
 _STRUCTURED: Final = "application/cloudevents+json"
 _PREFIX: Final = "ce-"
 
 
-def read_signal(payload: object, key: str | None) -> tuple[Any, str | None]:
-    """Give what a signal carries, and by what a duplicate of it is known.
+class Content(NamedTuple):
+    """What a request sends as a signal.
+
+    Attributes:
+        payload: What it carries.
+        id: By which a duplicate is known; None where there is nothing to know it by.
+        trace: The trace context of its sender, as the engine takes it; None where there is none.
+    """
+
+    payload: Any
+    id: str | None
+    trace: str | None
+
+
+def read_signal(payload: object, key: str | None) -> Content:
+    """Find out what a signal carries, by what a duplicate of it is known, and which trace it belongs to.
 
     Args:
         payload: The body, as JSON.
         key: The caller's name for the request.
 
     Returns:
-        The payload, and the id: of the event, else the key.
+        What the event says of itself; else the key, and the trace of the request.
 
     Raises:
         ProblemError: The body claims to be a CloudEvent, and is none.
@@ -42,5 +58,6 @@ def read_signal(payload: object, key: str | None) -> tuple[Any, str | None]:
         attributes = {name[len(_PREFIX) :]: value for name, value in named.items() if name.startswith(_PREFIX)}
         event = Envelope(attributes, payload)
     else:
-        return payload, key
-    return event.data, event.text("signalid") or identity(event, key or "") or None
+        return Content(payload, key, sender())
+    name = event.text("signalid") or identity(event, key or "") or None
+    return Content(event.data, name, event.trace if Trace.read(event.trace) is not None else sender())

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flask import Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from app.errors import NotReadyError
-from holdfast import FencedError, RunStatus, StoreError
+from app.api.numbers import NUMBERS, bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,11 +20,24 @@ if TYPE_CHECKING:
     from app.service import Service
     from holdfast import Engine, EngineStats
 
-__all__ = ["CONTENT_TYPE", "Metrics"]
+__all__ = ["CONTENT_TYPE", "READY", "REQUESTS", "SECONDS", "Metrics", "Own"]
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Own(NamedTuple):
+    """A metric of the service itself, beside those of its engine."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+READY: Final = Own("holdfast_ready", "Whether work can be taken: 1 or 0.")
+REQUESTS: Final = Own("holdfast_http_requests", "Requests that were answered.", ("method", "route", "status"))
+SECONDS: Final = Own("holdfast_http_request_seconds", "How long requests took until their answer began.", ("route",))
 
 
 class _EngineCollector(Collector):
@@ -35,30 +47,33 @@ class _EngineCollector(Collector):
         self._service = service
 
     def collect(self) -> Iterator[Metric]:
-        """Give what can be known now: whether the engine is ready, and its numbers if it answers."""
+        """Give what can be known now: whether work can be taken, and the engine's numbers if it answers."""
         ready = 0 if self._service.not_ready() else 1
-        yield GaugeMetricFamily("holdfast_ready", "Whether work can be taken.", value=ready)
-        try:
-            stats = self._service.call(_stats)
-        except (NotReadyError, FencedError, StoreError):
-            return
-        runs = GaugeMetricFamily("holdfast_runs", "Runs by status.", labels=["status"])
-        for status in RunStatus:
-            runs.add_metric([status.value], stats.runs[status.value])
-        yield runs
-        yield GaugeMetricFamily("holdfast_runs_live", "Runs in memory.", value=stats.live)
-        yield CounterMetricFamily("holdfast_commits", "Batches written since the start.", value=stats.commits)
-        yield CounterMetricFamily("holdfast_changes", "Changes of runs in those batches.", value=stats.written)
-        yield GaugeMetricFamily("holdfast_attempts", "Attempts of activities that run or wait.", value=stats.attempts)
-        yield GaugeMetricFamily("holdfast_attempts_abandoned", "Attempts given up on.", value=stats.abandoned)
+        yield GaugeMetricFamily(READY.name, READY.help, value=ready)
+        stats = self._service.look(_stats)
+        if stats is not None:
+            yield from (number.family(stats) for number in NUMBERS)
 
     def describe(self) -> Iterator[Metric]:
         """Declare nothing: the engine is not asked when this is registered."""
         return iter(())
 
 
-async def _stats(engine: Engine) -> EngineStats:
-    return engine.stats()
+def _stats(engine: Engine) -> EngineStats:
+    return bounded(engine.stats(), {definition.name for definition in engine.definitions()})
+
+
+class _Plain(Collector):
+    """Leaves out what the client library adds: a series for each series of a counter, to say when it began."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        """Give all metrics of the registry."""
+        for metric in self._registry.collect():
+            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            yield metric
 
 
 class Metrics:
@@ -68,16 +83,8 @@ class Metrics:
         """Count the requests of an application from now on."""
         self._registry = CollectorRegistry()
         self._registry.register(_EngineCollector(service))
-        self._requests = Counter(
-            "holdfast_http_requests", "Requests.", ["method", "route", "status"], registry=self._registry
-        )
-        self._seconds = Histogram(
-            "holdfast_http_request_seconds",
-            "Time until the answer began.",
-            ["route"],
-            buckets=_BUCKETS,
-            registry=self._registry,
-        )
+        self._requests = Counter(*REQUESTS, registry=self._registry)
+        self._seconds = Histogram(*SECONDS, buckets=_BUCKETS, registry=self._registry)
         app.after_request(self._count)
 
     def _count(self, response: Response) -> Response:
@@ -89,4 +96,4 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Write them in the text format."""
-        return generate_latest(self._registry)
+        return generate_latest(_Plain(self._registry))

@@ -219,6 +219,7 @@ class Run(RunSummary):
     updated_at: datetime
     waiting_for: list[str]
     pending: list[Pending]
+    trace_id: str
 
 
 class HistoryEvent(BaseModel):

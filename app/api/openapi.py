@@ -34,6 +34,8 @@ _PATH_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
 _HEADER_SCHEMAS: Final[dict[Header, dict[str, Any]]] = {
     Header.IDEMPOTENCY_KEY: {"type": "string", "pattern": "^[!-~]{1,256}$"},
     Header.LAST_EVENT_ID: {"type": "string", "pattern": "^[0-9]{1,9}$"},
+    Header.TRACEPARENT: {"type": "string"},
+    Header.TRACESTATE: {"type": "string"},
 }
 
 
@@ -54,6 +56,7 @@ class Problem(BaseModel, extra="allow"):
     detail: str
     errors: list[FieldProblem]
     request_id: str
+    trace_id: str = ""
 
 
 @api.operation("GET", "/openapi.json", answers={200: "application/json"})

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.api.problem import INVALID, UNSUPPORTED_MEDIA_TYPE, FieldError, ProblemError, misfit
 from app.json_writer import dump
+from app.tracing import TRACEPARENT, TRACESTATE
 from holdfast.core.ids import check_id
 from holdfast.core.strict_json import JsonError, load
 
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
 
     from app.service import Service
 
-__all__ = ["NAME_PATTERN", "Access", "Api", "Header", "Operation", "idempotency_key", "json_response", "service"]
+__all__ = [
+    "NAME_PATTERN",
+    "TRACE_HEADERS",
+    "Access",
+    "Api",
+    "Header",
+    "Operation",
+    "idempotency_key",
+    "json_response",
+    "service",
+]
 
 F = TypeVar("F", bound="Callable[..., Response]")
 M = TypeVar("M", bound=BaseModel)
@@ -52,6 +63,11 @@ class Header(StrEnum):
 
     IDEMPOTENCY_KEY = "Idempotency-Key"
     LAST_EVENT_ID = "Last-Event-ID"
+    TRACEPARENT = TRACEPARENT
+    TRACESTATE = TRACESTATE
+
+
+TRACE_HEADERS: Final = (Header.TRACEPARENT, Header.TRACESTATE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException
 import holdfast
 from app.errors import BusyError, NoAnswerError, NotReadyError
 from app.json_writer import dump
+from app.tracing import trace_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,6 +173,7 @@ def problem_response(kind: Problem, detail: str, errors: Sequence[FieldError] = 
         "detail": detail,
         "errors": [{"field": error.field, "message": error.message} for error in errors],
         "request_id": g.get("request_id", ""),
+        **trace_fields(),
         **more,
     }
     response = Response(dump(body), status=kind.status, content_type="application/problem+json")
@@ -215,7 +217,8 @@ _DETAILS: Final = {
 
 
 def _unexpected(error: Exception) -> Response:
-    _log.error("request failed", exc_info=error, extra={"request_id": g.get("request_id", "")})
+    fields = {"request_id": g.get("request_id", ""), **trace_fields()}
+    _log.error("request failed", exc_info=error, extra=fields)
     return problem_response(INTERNAL, "the service has a defect; its log has more under the request id")
 
 

@@ -9,6 +9,7 @@ import orjson
 
 from app.api.problem import INVALID, ProblemError, faults_of
 from app.errors import NotReadyError
+from app.tracing import sender
 from holdfast import (
     PayloadError,
     RunStatus,
@@ -54,20 +55,21 @@ class Started:
 
 
 def start(service: Service, workflow: str, body: StartBody, request_id: str | None) -> Started:
-    """Start a run.
+    """Start a run, which goes on from the trace of the request.
 
     Raises:
         ProblemError: Its input does not fit; the fields are named as they stand in the body.
     """
+    trace = sender()
     try:
-        return service.call(lambda engine: _start(engine, workflow, body, request_id))
+        return service.call(lambda engine: _start(engine, workflow, body, request_id, trace))
     except PayloadError as error:
         if error.too_large:
             raise
         raise ProblemError(INVALID, str(error), faults_of(error, "input")) from error
 
 
-async def _start(engine: Engine, workflow: str, body: StartBody, request_id: str | None) -> Started:
+async def _start(engine: Engine, workflow: str, body: StartBody, request_id: str | None, trace: str | None) -> Started:
     handle = await engine.start(
         workflow,
         body.input,
@@ -75,6 +77,7 @@ async def _start(engine: Engine, workflow: str, body: StartBody, request_id: str
         timeout=body.timeout,
         on_conflict=body.on_conflict,
         request_id=request_id,
+        trace=trace,
     )
     is_new = handle.created and request_id is None
     status = RunStatus.RUNNING if is_new else await handle.status()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flask import url_for
 
 from app.api import models
-from app.api.operations import Api, Header, idempotency_key, json_response, service
+from app.api.operations import TRACE_HEADERS, Api, Header, idempotency_key, json_response, service
 from app.api.starting import start, wait_for
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _shown(known: WorkflowDefinition, *, newest: bool) -> dict[str, Any]:
     "/v1/workflows/<workflow>/runs",
     query=models.StartQuery,
     body=models.StartBody,
-    headers=(Header.IDEMPOTENCY_KEY,),
+    headers=(Header.IDEMPOTENCY_KEY, *TRACE_HEADERS),
     answers={201: models.Started, 200: models.Started},
 )
 def start_run(workflow: str, query: models.StartQuery, body: models.StartBody) -> Response:

@@ -96,6 +96,8 @@ def _run_form(run: dict[str, Any]) -> str:
         fields["result"] = short(run["result"], 2_000)
     if run["error"] is not None:
         fields["error"] = error_words(run["error"])
+    if run.get("trace_id"):
+        fields["trace"] = run["trace_id"]
     if run["waiting_for"]:
         fields["waits for"] = "\n".join(visible(words) for words in run["waiting_for"])
     return form(fields)

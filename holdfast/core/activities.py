@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from holdfast.core.durations import Duration, milliseconds
@@ -26,12 +26,18 @@ class ActivityOptions:
         timeout_ms: The longest that one attempt may run, from the start of its body; None for no limit.
         heartbeat_ms: The longest silence between two heartbeats of an attempt; None where none are expected.
         schedule_to_close_ms: The longest that the call may take with all its attempts; None for no limit.
+        limits_attempts: Whether one attempt has a limit of its own.
     """
 
     retry: RetryPolicy = _DEFAULT_RETRY
     timeout_ms: int | None = None
     heartbeat_ms: int | None = None
     schedule_to_close_ms: int | None = None
+    limits_attempts: bool = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Say once what is asked at every step."""
+        object.__setattr__(self, "limits_attempts", self.timeout_ms is not None or self.heartbeat_ms is not None)
 
     def override(
         self,
@@ -62,6 +68,8 @@ class ActivityContext:
         attempt: The number of this attempt, from 1.
         idempotency_key: A text that is the same for every attempt of this call, and for no other call.
         last_heartbeat: What the attempt before this one told with its last recorded heartbeat, or None.
+        traceparent: The W3C ``traceparent`` to send along to other services; empty where the run belongs to no trace.
+        tracestate: The ``tracestate`` that goes with it; may be empty.
     """
 
     __slots__ = (
@@ -71,6 +79,8 @@ class ActivityContext:
         "attempt",
         "idempotency_key",
         "last_heartbeat",
+        "traceparent",
+        "tracestate",
         "workflow_id",
     )
 
@@ -83,6 +93,8 @@ class ActivityContext:
         *,
         last_heartbeat: Any = None,  # noqa: ANN401 - any JSON value
         heartbeat: Callable[[object], None] = lambda _details: None,
+        traceparent: str = "",
+        tracestate: str = "",
     ) -> None:
         """Make a context; tests of an activity may do so too."""
         self.workflow_id = workflow_id
@@ -90,6 +102,8 @@ class ActivityContext:
         self.attempt = attempt
         self.idempotency_key = idempotency_key
         self.last_heartbeat = last_heartbeat
+        self.traceparent = traceparent
+        self.tracestate = tracestate
         self._heartbeat = heartbeat
         self._cancelled = False
 

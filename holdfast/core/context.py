@@ -368,10 +368,7 @@ class _RunLogger(logging.LoggerAdapter[logging.Logger]):
     """Adds who the run is to each record, and drops what was logged before."""
 
     def __init__(self, run: Instance) -> None:
-        super().__init__(
-            run.host.logger,
-            {"workflow_id": run.info.workflow_id, "run_id": run.info.run_id, "workflow": run.definition.name},
-        )
+        super().__init__(run.host.logger, run.info.log_fields(run.definition.name))
         self._run = run
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name is logging's

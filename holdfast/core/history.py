@@ -58,7 +58,7 @@ class EventType(StrEnum):
 
     Attributes:
         WORKFLOW_STARTED: Input: the run begins; the value is what it was started with.
-        SIGNAL_RECEIVED: Input: a signal came; the id is the sender's.
+        SIGNAL_RECEIVED: Input: a signal came; the id is the sender's, and so is ``traceparent`` in the details.
         ACTIVITY_COMPLETED: Input: an attempt has returned; the value is the result.
         ACTIVITY_FAILED: Input: the last attempt has failed; the value is the failure.
         TIMER_FIRED: Input: a timer is due.

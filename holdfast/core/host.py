@@ -42,11 +42,18 @@ class RunInfo(NamedTuple):
 
     Attributes:
         seed: What the run's random numbers, and the hashes of its tasks, follow from.
+        trace_id: The trace that it belongs to; for logs, never for decisions.
     """
 
     workflow_id: str
     run_id: str
     seed: int
+    trace_id: str = ""
+
+    def log_fields(self, workflow: str) -> dict[str, str]:
+        """Give what a record of a log says of the run beside its message."""
+        fields = {"workflow_id": self.workflow_id, "run_id": self.run_id, "workflow": workflow}
+        return {**fields, "trace_id": self.trace_id} if self.trace_id else fields
 
 
 @dataclass(slots=True)

@@ -149,7 +149,9 @@ class Instance:
         except DidNotYieldError as error:
             self.fault = str(error)
         except Exception as error:
-            self.host.logger.exception("workflow %r could not be activated", self.info.workflow_id)
+            self.host.logger.exception(
+                "workflow %r could not be activated", self.info.workflow_id, extra=self._log_fields
+            )
             self.fault = f"{type(error).__name__}: {error}"
         finally:
             _set_running_loop(outer)
@@ -185,7 +187,10 @@ class Instance:
         self._mode = _Mode.CLOSING
         stubborn = self._inside(self._context.run, lambda: unwind(self.loop, self._tasks, self._generators))
         if stubborn:
-            self.host.logger.error("workflow %r would not unwind: %s", self.info.workflow_id, ", ".join(stubborn))
+            words = ", ".join(stubborn)
+            self.host.logger.error(
+                "workflow %r would not unwind: %s", self.info.workflow_id, words, extra=self._log_fields
+            )
         self._tasks.clear()
         self._generators.clear()
         self.waiting.clear()
@@ -323,7 +328,13 @@ class Instance:
     def report(self, message: str, error: BaseException | None) -> None:
         """Log what went wrong beside the main line of the run."""
         if not self.silent:
-            self.host.logger.error("workflow %r: %s", self.info.workflow_id, message, exc_info=error)
+            self.host.logger.error(
+                "workflow %r: %s", self.info.workflow_id, message, exc_info=error, extra=self._log_fields
+            )
+
+    @property
+    def _log_fields(self) -> dict[str, str]:
+        return self.info.log_fields(self.definition.name)
 
     # Inside an activation.
 

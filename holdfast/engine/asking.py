@@ -59,6 +59,7 @@ def make_start(  # noqa: PLR0913 - what a start is made of
     on_conflict: OnConflict = "fail",
     reuse: bool = True,
     request_id: str | None = None,
+    trace: str | None = None,
 ) -> tuple[Start, str]:
     """Check a request to start a run, and give it with the workflow id that it is for.
 
@@ -91,6 +92,7 @@ def make_start(  # noqa: PLR0913 - what a start is made of
         on_conflict=on_conflict,
         reuse=reuse,
         request=request,
+        trace=trace or "",
     )
     return start, workflow_id
 

@@ -41,6 +41,7 @@ class RunCalls:
         payload: object = None,
         *,
         id: str | None = None,
+        trace: str | None = None,
     ) -> None:
         """Send a signal to a run; it is durable once this returns.
 
@@ -49,18 +50,19 @@ class RunCalls:
             name: The name that the workflow receives it by.
             payload: Any JSON value, dataclass or pydantic model.
             id: Names this signal: sent again under that name it is applied once, and answered the same.
+            trace: The W3C trace context of the sender, as in `start`; the history keeps it with the signal.
 
         Raises:
             WorkflowNotFoundError: There is no such run.
             WorkflowFinishedError: It has ended.
             PayloadError: The payload is not JSON or too large.
         """
-        await self._ask(workflow_id, self._signal_item(name, payload, id))
+        await self._ask(workflow_id, self._signal_item(name, payload, id, trace))
 
-    def _signal_item(self, name: str, payload: object, message_id: str | None) -> Signal:
+    def _signal_item(self, name: str, payload: object, message_id: str | None, trace: str | None) -> Signal:
         check_text(name, "signal name")
         known = check_text(message_id, "signal id") if message_id is not None else ""
-        return Signal(name=name, value=self._encode(payload, f"signal {name!r}"), id=known)
+        return Signal(name=name, value=self._encode(payload, f"signal {name!r}"), id=known, trace=trace or "")
 
     async def query(self, workflow_id: str, name: str, input: object = None) -> Any:  # noqa: ANN401
         """Ask a run for a view of itself: ``status``, ``result``, ``stack``, or a handler of its own.
@@ -88,6 +90,7 @@ class RunCalls:
         value: object = None,
         *,
         id: str | None = None,
+        trace: str | None = None,
     ) -> Any:  # noqa: ANN401 - any JSON value
         """Ask a run for a validated change, and wait for its reply.
 
@@ -96,6 +99,7 @@ class RunCalls:
             name: The update's name.
             value: Any JSON value, dataclass or pydantic model.
             id: Names this update: asked again under that name it is applied once, and answered the same.
+            trace: The W3C trace context of who asks, as in `start`; the history keeps it with the update.
 
         Raises:
             UpdateRejectedError: The run has no such update, its validator refused, or its handler failed.
@@ -104,7 +108,7 @@ class RunCalls:
         parts = self._running()
         check_text(name, "update name")
         update_id = check_text(id, "update id") if id is not None else parts.world.new_id()
-        item = Update(name=name, value=self._encode(value, f"update {name!r}"), id=update_id)
+        item = Update(name=name, value=self._encode(value, f"update {name!r}"), id=update_id, trace=trace or "")
         replies, key = parts.runtime.replies, (workflow_id, update_id)
         future = replies.add(key)
         try:
@@ -188,7 +192,8 @@ class RunCalls:
         Raises:
             WorkflowOpenError: It has not ended.
         """
-        self._parts.log.info("workflow %r is purged: %s", workflow_id, _reason(reason) or "no reason given")
+        words = _reason(reason) or "no reason given"
+        self._parts.log.info("workflow %r is purged: %s", workflow_id, words, extra={"workflow_id": workflow_id})
         runtime = self._running().runtime
         swept = runtime.sweeper.swept.add(workflow_id)
         try:

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from holdfast.core.codec import Decoder
     from holdfast.core.definitions import ActivityDefinition, ActivityFunction, WorkflowDefinition, WorkflowFunction
-    from holdfast.engine.lifecycle import EngineStats
     from holdfast.engine.runs.starting import OnConflict, Started
+    from holdfast.engine.stats import EngineStats
     from holdfast.engine.work.hooks import Hooks
-    from holdfast.ports import Capabilities, StateStore
+    from holdfast.ports import Capabilities, StateStore, Tracing
 
 __all__ = ["Engine"]
 
@@ -134,6 +134,10 @@ class Engine(RunCalls, TopicCalls):
         """Call these hooks too, from now on."""
         self._parts.observe(hooks)
 
+    def trace_with(self, tracing: Tracing) -> None:
+        """Run activities in spans from now on, each as part of its run's trace."""
+        self._parts.trace_with(tracing)
+
     @property
     def is_settled(self) -> bool:
         """Whether nothing goes on that does not wait for time or for somebody outside."""
@@ -155,6 +159,7 @@ class Engine(RunCalls, TopicCalls):
         on_conflict: OnConflict = "fail",
         reuse: bool = True,
         request_id: str | None = None,
+        trace: str | None = None,
     ) -> WorkflowHandle:
         """Start a run.
 
@@ -168,6 +173,8 @@ class Engine(RunCalls, TopicCalls):
             reuse: The id may have belonged to a run that has ended.
             request_id: Names this request; the same request again gets the same answer. The newest 16 requests of a
                 workflow id are known; without an id one that follows from the request's is taken.
+            trace: The W3C trace context that the run goes on from: a ``traceparent``, and behind a space the
+                ``tracestate`` if there is one. What is not one is ignored. Its activities and children belong to it.
 
         Raises:
             WorkflowNotFoundError: No such workflow is registered.
@@ -186,6 +193,7 @@ class Engine(RunCalls, TopicCalls):
             on_conflict=on_conflict,
             reuse=reuse,
             request_id=request_id,
+            trace=trace,
         )
         started: Started = await parts.runtime.ask(workflow_id, start)
         return self._handle_of(started, start.definition.decode_result)
@@ -210,6 +218,7 @@ class Engine(RunCalls, TopicCalls):
         payload: object = None,
         signal_id: str | None = None,
         timeout: Duration | None = None,
+        trace: str | None = None,
     ) -> WorkflowHandle:
         """Send a signal to the open run of an id, and start one first if there is none: both in one commit.
 
@@ -221,6 +230,7 @@ class Engine(RunCalls, TopicCalls):
             payload: What the signal carries: any JSON value, dataclass or pydantic model.
             signal_id: Names the signal: sent again under that name it is applied once.
             timeout: The longest a new run may take.
+            trace: The W3C trace context of the sender, as in `start`; a new run goes on from it.
 
         Raises:
             WorkflowNotFoundError: No such workflow is registered.
@@ -228,14 +238,17 @@ class Engine(RunCalls, TopicCalls):
             PayloadError: The input or the payload does not fit, is not JSON or is too large.
         """
         parts = self._running()
-        start, workflow_id = make_start(parts.world, workflow, input, id, timeout=timeout, on_conflict="use_existing")
+        start, workflow_id = make_start(
+            parts.world, workflow, input, id, timeout=timeout, on_conflict="use_existing", trace=trace
+        )
         item = SignalledStart(
             definition=start.definition,
             value=start.value,
             run_id=start.run_id,
             timeout_ms=start.timeout_ms,
             on_conflict=start.on_conflict,
-            signal=self._signal_item(signal, payload, signal_id),
+            trace=start.trace,
+            signal=self._signal_item(signal, payload, signal_id, trace),
         )
         started: Started = await parts.runtime.ask(workflow_id, item)
         return self._handle_of(started, start.definition.decode_result)

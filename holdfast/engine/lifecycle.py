@@ -26,6 +26,8 @@ from holdfast.engine.messages.routing import SIGNALS_TOPIC, TopicMapping
 from holdfast.engine.recovery import recover_runs
 from holdfast.engine.runs.world import MAX_PAYLOAD_BYTES, World
 from holdfast.engine.runtime import Runtime
+from holdfast.engine.stats import EngineStats
+from holdfast.engine.views import instant
 from holdfast.engine.work.attempts import Attempts
 from holdfast.engine.work.courier import Courier
 from holdfast.engine.work.dead_letters import DeadLetters
@@ -37,13 +39,12 @@ from holdfast.engine.work.sweeper import Sweeper
 from holdfast.engine.work.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from holdfast.core.definitions import ActivityFunction, WorkflowFunction
-    from holdfast.ports import Clock, StateStore
+    from holdfast.ports import Clock, StateStore, Tracing
 
-__all__ = ["EngineOptions", "EngineStats", "Parts"]
+__all__ = ["EngineOptions", "Parts"]
 
 _ENVELOPE_BYTES: Final = 16 * 1024
 """What a document needs besides the value in it."""
@@ -76,6 +77,7 @@ class EngineOptions:
         dev_replay: For development: replay each run after its activations, and stall it at the first difference. A
             history of over 500 events is replayed as it grows by a tenth.
         checkpoint_commits: How many commits there are between two checkpoints of the index.
+        tracing: Puts spans around activities, such as `holdfast.executors.open_telemetry` makes; None for no spans.
         on_fenced: Called when another process has taken the runs over.
         logger: Where it logs.
     """
@@ -92,33 +94,9 @@ class EngineOptions:
     drain: Duration = 10.0
     dev_replay: bool = False
     checkpoint_commits: int = CHECKPOINT_COMMITS
+    tracing: Tracing | None = None
     on_fenced: Callable[[FencedError], None] | None = None
     logger: logging.Logger = field(default_factory=lambda: logging.getLogger("holdfast"))
-
-
-@dataclass(frozen=True, slots=True)
-class EngineStats:
-    """Numbers about a running engine.
-
-    Attributes:
-        runs: How many runs there are of each status.
-        live: How many are in memory.
-        commits: How many batches were written since it was opened.
-        written: How many changes of runs they held.
-        attempts: How many attempts of activities run or wait for a place.
-        abandoned: How many attempts on threads were given up on and have not returned.
-        held: How many messages wait for their run, or for those before them.
-        dead_letters: How many messages have ever found no run.
-    """
-
-    runs: Counter[str]
-    live: int
-    commits: int
-    written: int
-    attempts: int
-    abandoned: int
-    held: int
-    dead_letters: int
 
 
 class Parts:
@@ -161,9 +139,11 @@ class Parts:
         self.index = Index()
         self.watchdog = Watchdog(self.log)
         self._hooks = HookCaller(hooks, self.log)
+        self._tracing = options.tracing
         self._reader = Reader(store, options.chance, self.log)
         self._tasks: list[asyncio.Task[None]] = []
         self._state = "new"
+        self._committed_at = 0
         self._closed = asyncio.Event()
 
     # Opening.
@@ -197,6 +177,7 @@ class Parts:
         runtime.attempts = Attempts(
             self.world, runtime.submit, max_async=options.max_async_activities, max_threads=options.max_threads
         )
+        runtime.attempts.tracing = self._tracing
         runtime.courier = Courier(self.world, self._reader, runtime)
         self.looking = Looking(runtime, self.index, self._reader, self.registry)
         runtime.sweeper = Sweeper(self._reader, committer, runtime, self.log)
@@ -209,7 +190,7 @@ class Parts:
         self.letters = letters
         self.committer, self._partition = committer, partition
         self._checkpoints = Checkpoints(partition, self.index, committer, options.checkpoint_commits)
-        committer.on_commit = self._checkpoints.look
+        committer.on_commit = self._after_commit
         self.watchdog.start()
         self._spawn(committer.run())
         if not self.store.capabilities.exclusive:
@@ -217,6 +198,11 @@ class Parts:
         self._state = "open"
         await self.holding.open()
         await recover_runs(runtime, self.index, self._reader)
+
+    def _after_commit(self) -> None:
+        self._committed_at = self.options.clock.now()
+        self._checkpoints.look()
+        self.runtime.attempts.tidy()
 
     def _make_world(self) -> World:
         options = self.options
@@ -344,6 +330,12 @@ class Parts:
         if self._state == "open":
             self.world.hooked = True
 
+    def trace_with(self, tracing: Tracing) -> None:
+        """Run activities in spans from now on."""
+        self._tracing = tracing
+        if self._state == "open":
+            self.runtime.attempts.tracing = tracing
+
     def stats(self) -> EngineStats:
         """Count what goes on."""
         runtime = self.require_open().runtime
@@ -357,4 +349,14 @@ class Parts:
             attempts.abandoned,
             len(self.holding.shelf),
             self.letters.last_dead,
+            dict(runtime.began),
+            dict(runtime.ended),
+            runtime.arrivals.loaded,
+            runtime.evicted,
+            runtime.outbox(),
+            {name: numbers.stats() for name, numbers in attempts.numbers.items()},
+            self.committer.stats(),
+            instant(self._committed_at) if self._committed_at else None,
+            self._checkpoints.stats(),
+            self._reader.retries,
         )

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.codec import decode_json
-from holdfast.engine.runs.effects import Abandon, Admit, Deliver, Dispatch, Ended, Replied, Sweep, Tell
+from holdfast.engine.runs.effects import (
+    Abandon,
+    Admit,
+    Began,
+    Deliver,
+    Dispatch,
+    Ended,
+    Replied,
+    Retry,
+    Sweep,
+    Tell,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +31,7 @@ def _dispatch(runtime: Runtime, run: Run, effect: Dispatch) -> None:
     pending = effect.pending
     if run.pending.get(pending.id) is not pending:
         return  # cancelled in the same turn
-    runtime.attempts.dispatch(run.workflow_id, run.head.run_id, pending, effect.definition)
+    runtime.attempts.dispatch(run.head, pending, effect.definition)
     if runtime.world.hooked:
         told = {
             "activity_id": pending.id,
@@ -43,7 +54,16 @@ def _reply(runtime: Runtime, run: Run, effect: Replied) -> None:
     runtime.replies.resolve((run.workflow_id, effect.update_id), effect.event)
 
 
+def _begin(runtime: Runtime, _run: Run, effect: Began) -> None:
+    runtime.began[effect.workflow] += 1
+
+
+def _retry(runtime: Runtime, _run: Run, effect: Retry) -> None:
+    runtime.attempts.numbers[effect.activity].retried += 1
+
+
 def _end(runtime: Runtime, run: Run, effect: Ended) -> None:
+    runtime.ended[effect.workflow, effect.status] += 1
     runtime.outcomes.resolve((run.workflow_id, effect.run_id), effect)
 
 
@@ -64,6 +84,8 @@ PERFORM: Final[dict[type, Callable[[Runtime, Run, Any], None]]] = {
     Abandon: _abandon,
     Deliver: _deliver,
     Replied: _reply,
+    Began: _begin,
+    Retry: _retry,
     Ended: _end,
     Sweep: _sweep,
     Admit: _admit,

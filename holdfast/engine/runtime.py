@@ -8,7 +8,7 @@ answered. A run has no other turn while its commit is in flight.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,6 +61,9 @@ class Runtime:
         outcomes: Who waits for the end of a run, by workflow id and run id.
         replies: Who waits for the reply of an update, by workflow id and update id.
         watchers: Who wants to know when a workflow id has moved.
+        began: How many runs have begun, by workflow.
+        ended: How many have ended, by workflow and status.
+        evicted: How many have left memory to make room.
         closed_by: Why nothing more is taken: the engine is closed, or another process owns the runs; None while it is.
         atomic: The store writes a batch as a whole.
         watchdog: Is told whose turn it is.
@@ -85,6 +88,9 @@ class Runtime:
         self.outcomes: Waiters[tuple[str, str], Ended] = Waiters()
         self.replies: Waiters[tuple[str, str], Event | None] = Waiters()
         self.watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self.began: Counter[str] = Counter()
+        self.ended: Counter[tuple[str, RunStatus]] = Counter()
+        self.evicted = 0
         self.closed_by: StoreError | FencedError | None = None
         self.atomic = True
         self.alarm = Alarm(world.clock, self.wake)
@@ -158,6 +164,10 @@ class Runtime:
             turns += 1
             await asyncio.sleep(0 if turns < _QUICK_TURNS else _SETTLE_SECONDS)
 
+    def outbox(self) -> Counter[str]:
+        """Count the effects on other runs that are on their way, by kind; a run that has any is in memory."""
+        return Counter(entry.kind.value for run in self.live.values() if run.outbox for entry in run.outbox.values())
+
     # Turns.
 
     def mark(self, run: Run) -> None:
@@ -190,7 +200,9 @@ class Runtime:
             except (HoldfastError, ValueError) as error:
                 item.refuse(error)
             except Exception as error:
-                self.world.host.logger.exception("%s could not be applied to %r", type(item).__name__, run.workflow_id)
+                kind, fields = type(item).__name__, run.head.log_fields
+                words = "%s could not be applied to %r"
+                self.world.host.logger.exception(words, kind, run.workflow_id, extra=fields)
                 item.refuse(HoldfastError(f"internal error: {type(error).__name__}: {error}"))
                 run.inbox = items[position + 1 :] + run.inbox
                 self._start_over(run)
@@ -206,7 +218,8 @@ class Runtime:
             self._refuse_run(run, error)
             return
         except Exception as error:
-            self.world.host.logger.exception("the change of %r could not be written down", run.workflow_id)
+            words, fields = "the change of %r could not be written down", run.head.log_fields
+            self.world.host.logger.exception(words, run.workflow_id, extra=fields)
             self._refuse_run(run, StoreError(f"internal error: {type(error).__name__}: {error}"))
             return
         run.slot = _BUSY
@@ -260,19 +273,20 @@ class Runtime:
     def durable(self, change: Change, version: str) -> None:
         """A run's change is written."""
         run, entry = change.run, change.entry
+        workflow_id = run.workflow_id
         run.expected = version
         if entry is not None:
             self.index.put(entry)
             if not self.atomic and not entry.work:
-                self._late[run.workflow_id] = entry
+                self._late[workflow_id] = entry
         if run.stall is not None or self.index.overlays:
-            self.index.show_as(run.workflow_id, RunStatus.STALLED if run.stall is not None and run.is_open else None)
+            self.index.show_as(workflow_id, RunStatus.STALLED if run.stall is not None and run.is_open else None)
         if self.watchers:
-            for watcher in self.watchers.get(run.workflow_id, ()):
+            for watcher in self.watchers.get(workflow_id, ()):
                 watcher.set()
         live = self.live
-        if live.get(run.workflow_id) is run:
-            live[run.workflow_id] = live.pop(run.workflow_id)
+        if live.get(workflow_id) is run:
+            live[workflow_id] = live.pop(workflow_id)
             self._settle(run)
             if len(live) > self._max_cached:
                 self._loop.call_soon(self.evict)
@@ -347,6 +361,7 @@ class Runtime:
             if run.slot is _IDLE and not run.inbox and not run.changed:
                 del self.live[run.workflow_id]
                 run.leave_memory()
+                self.evicted += 1
                 excess -= 1
                 if not excess:
                     return

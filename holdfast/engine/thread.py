@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from holdfast.core.durations import Duration
     from holdfast.core.history import RunStatus
     from holdfast.engine.handle import WorkflowHandle
-    from holdfast.engine.lifecycle import EngineStats
     from holdfast.engine.receiving import DeadLetter, DeadLetterPage, HeldMessage
+    from holdfast.engine.stats import EngineStats
     from holdfast.engine.views import HistoryEvent, RunDescription, RunPage
     from holdfast.engine.work.gate import Delivery
     from holdfast.ports import StateStore
@@ -176,9 +176,11 @@ class EngineThread:
         """Get a handle of a run that was started before."""
         return BlockingHandle(self, self._engine.handle(workflow_id, run_id))
 
-    def signal(self, workflow_id: str, name: str, payload: object = None, *, id: str | None = None) -> None:
+    def signal(
+        self, workflow_id: str, name: str, payload: object = None, *, id: str | None = None, trace: str | None = None
+    ) -> None:
         """Send a signal; see `Engine.signal`."""
-        self.run(self._engine.signal(workflow_id, name, payload, id=id))
+        self.run(self._engine.signal(workflow_id, name, payload, id=id, trace=trace))
 
     def deliver(self, topic: str, key: str | None, value: bytes, *, id: str | None = None) -> Delivery:
         """Take in a record of a topic; see `Engine.deliver`."""
@@ -208,9 +210,11 @@ class EngineThread:
         """Ask a query; see `Engine.query`."""
         return self.run(self._engine.query(workflow_id, name, input))
 
-    def update(self, workflow_id: str, name: str, value: object = None, *, id: str | None = None) -> Any:  # noqa: ANN401
+    def update(
+        self, workflow_id: str, name: str, value: object = None, *, id: str | None = None, trace: str | None = None
+    ) -> Any:  # noqa: ANN401
         """Ask for a change; see `Engine.update`."""
-        return self.run(self._engine.update(workflow_id, name, value, id=id))
+        return self.run(self._engine.update(workflow_id, name, value, id=id, trace=trace))
 
     def cancel(self, workflow_id: str, *, reason: str = "") -> None:
         """Ask a run to cancel; see `Engine.cancel`."""

@@ -147,6 +147,7 @@ class RunDescription:
         error: Why it did not complete, or cannot go on; None where nothing is wrong.
         waiting_for: What it waits for, in words; empty where it has ended.
         pending: The activities among that, each a `PendingView`.
+        trace_id: The id of the trace that it belongs to: 32 hexadecimal digits, or empty.
     """
 
     workflow_id: str
@@ -163,6 +164,7 @@ class RunDescription:
     finished_at: datetime | None
     waiting_for: list[str]
     pending: list[PendingView]
+    trace_id: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Give it as JSON values."""
@@ -212,6 +214,7 @@ def describe_run(
         instant(head.finished) if head.finished else None,
         list(waiting_for),
         [PendingView.of(pending) for pending in run.pending.values()] if run is not None else [],
+        head.trace.id if head.trace is not None else "",
     )
 
 

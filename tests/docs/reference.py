@@ -13,10 +13,12 @@ from enum import Enum
 from typing import Any
 
 import typer
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from pydantic_core import PydanticUndefined
 
 import holdfast
-from app.api import problem
+from app.api import metrics, problem
+from app.api.numbers import NUMBERS, Number
 from app.cli.client import Status
 from app.cli.program import program
 from app.factory import create_app
@@ -24,8 +26,11 @@ from app.settings import Settings, variable
 from holdfast import executors, ports, stores
 from holdfast.core import errors
 from holdfast.engine.calls import RunCalls
+from holdfast.engine.commits.numbers import CommitStats, IndexStats
+from holdfast.engine.histogram import Distribution
 from holdfast.engine.receiving import TopicCalls
 from holdfast.engine.views import PendingView
+from holdfast.engine.work.numbers import ActivityStats
 from holdfast.testing import SkippingClock, TestEnvironment, load_history, replay, save_history
 from holdfast.testing.store_conformance import ConformanceReport, run_conformance
 from tests.docs.markdown import ROOT
@@ -212,12 +217,43 @@ def command_rows(command: Any, prefix: str = "holdfast") -> list[tuple[str, str]
     return rows
 
 
+KINDS: dict[object, str] = {
+    GaugeMetricFamily: "gauge",
+    CounterMetricFamily: "counter",
+    HistogramMetricFamily: "histogram",
+}
+
+
+def metric_rows() -> list[tuple[str, str, str, str]]:
+    """All metrics: their names as they are shown, kinds, labels and sentences."""
+    rows: list[tuple[metrics.Own | Number, str]] = [
+        (metrics.READY, "gauge"),
+        *((number, KINDS[number.kind]) for number in NUMBERS),
+        (metrics.REQUESTS, "counter"),
+        (metrics.SECONDS, "histogram"),
+    ]
+    return [
+        (
+            f"`{metric.name}{'_total' if kind == 'counter' else ''}`",
+            kind,
+            ", ".join(f"`{label}`" for label in metric.labels),
+            metric.help,
+        )
+        for metric, kind in rows
+    ]
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "engine": lambda: members(holdfast.Engine, RunCalls, TopicCalls),
     "engine-options": lambda: table(("option", "default", "meaning"), option_rows(holdfast.EngineOptions)),
     "engine-start": lambda: arguments(holdfast.Engine.start),
     "engine-list": lambda: arguments(holdfast.Engine.list),
     "engine-stats": lambda: attributes(holdfast.EngineStats),
+    "activity-stats": lambda: attributes(ActivityStats),
+    "commit-stats": lambda: attributes(CommitStats),
+    "index-stats": lambda: attributes(IndexStats),
+    "distribution": lambda: attributes(Distribution),
+    "metrics": lambda: table(("metric", "kind", "labels", "says"), metric_rows()),
     "workflow-handle": lambda: members(holdfast.WorkflowHandle),
     "workflow-handle-values": lambda: attributes(holdfast.WorkflowHandle),
     "engine-thread": lambda: members(holdfast.EngineThread),
@@ -239,7 +275,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "event-type": lambda: members_of(holdfast.EventType),
     "executor": lambda: members(executors.Executor),
     "executors": lambda: functions(executors.register, executors.new, executors.names),
-    "middleware": lambda: functions(executors.apply_middleware, executors.with_hooks, executors.with_tracing),
+    "middleware": lambda: functions(
+        executors.apply_middleware, executors.with_hooks, executors.with_tracing, executors.open_telemetry
+    ),
     "test-environment-options": lambda: arguments(TestEnvironment.__init__),
     "test-environment-values": lambda: attributes(TestEnvironment),
     "test-environment": lambda: members(TestEnvironment),

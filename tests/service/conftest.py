@@ -15,7 +15,7 @@ from tests.service.kit import Process, application, process
 
 @pytest.fixture(autouse=True)
 def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ADDRESS", "TOKEN", "TOKEN_FILE", "STORE", "WORKFLOWS", "DEV_REPLAY", "LOG_FORMAT"):
+    for name in ("ADDRESS", "TOKEN", "TOKEN_FILE", "STORE", "WORKFLOWS", "DEV_REPLAY", "LOG_FORMAT", "TRACING"):
         monkeypatch.delenv(f"HOLDFAST_{name}", raising=False)
 
 

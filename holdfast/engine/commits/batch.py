@@ -127,19 +127,20 @@ def fill(queue: deque[Change], chores: deque[Chore], limits: Capabilities) -> Ba
     """
     batch = Batch()
     room, space, atomic = limits.max_batch - 2, limits.max_batch_bytes - _RECORD_BYTES, limits.atomic_batch
+    changes = batch.changes
     while queue:
         change = queue[0]
-        count = 1 + len(change.early) if change.early else 1
-        fits = count <= room and change.size <= space
+        size, count = change.size, 1 + len(change.early) if change.early else 1
+        fits = count <= room and size <= space
         if not fits and batch:
             return batch
         if count > 1 and not (fits and atomic):
             if not batch:
                 _send_ahead(change, batch, room, space)
             return batch
-        batch.changes.append(queue.popleft())
+        changes.append(queue.popleft())
         room -= count
-        space -= change.size
+        space -= size
     if chores:
         _add_chores(chores, batch, room, space, atomic=atomic)
     return batch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from holdfast.engine.commits.numbers import IndexStats
 from holdfast.engine.records.documents import commit_key
 from holdfast.ports import ANY, Write
 
@@ -29,6 +30,13 @@ class Checkpoints:
         self._every = every
         self._done_seq = partition.seq
         self._writing = False
+        self._count = 0
+
+    def stats(self) -> IndexStats:
+        """Say how large the index is, and how much of it is written down."""
+        index, partition = self._index, self._partition
+        behind = partition.seq - partition.checkpointed
+        return IndexStats(len(index), index.segments, index.changed_segments, behind, self._count)
 
     def look(self) -> None:
         """Begin a checkpoint if enough has been committed since the last one."""
@@ -63,6 +71,8 @@ class Checkpoints:
     def _written(self, seq: int) -> None:
         """Delete the records that the checkpoint has made needless, but for those that keep stale owners out."""
         self._done_seq, self._writing = self._partition.seq, False  # its own commits call for no other
+        self._partition.checkpointed = seq
+        self._count += 1
         numbers = range(self._partition.swept + 1, seq + 1)
         needless = [number for number in numbers if number not in self._partition.kept]
         deletions = [Write(commit_key(self._partition.name, number), None, ANY) for number in needless]

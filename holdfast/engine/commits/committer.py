@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Final, Protocol
+from time import monotonic
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from holdfast.core.errors import FencedError, StoreError, StoreUnavailableError
 from holdfast.engine.commits.batch import Batch, Chore, ChoreWrite, fill, unversioned
+from holdfast.engine.commits.numbers import CommitNumbers
 from holdfast.engine.records.documents import owner_key, unseal
 from holdfast.ports import ABSENT, ANY, Conflict, Write, Written
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from holdfast.engine.commits.index import IndexEntry
     from holdfast.engine.commits.letters import Told
+    from holdfast.engine.commits.numbers import CommitStats
     from holdfast.engine.commits.partition import Partition
     from holdfast.engine.commits.reader import Reader
     from holdfast.engine.runs.change import Change
@@ -59,6 +62,7 @@ class Committer:
     Attributes:
         commits: How many batches have been written.
         written: How many changes of runs they held.
+        numbers: How they went.
         on_commit: Called after each.
     """
 
@@ -68,6 +72,7 @@ class Committer:
         """Write to a store in the name of a partition's owner."""
         self.commits = 0
         self.written = 0
+        self.numbers = CommitNumbers()
         self.on_commit: Callable[[], None] = lambda: None
         self._store = store
         self._partition = partition
@@ -80,6 +85,7 @@ class Committer:
         self._idle = asyncio.Event()
         self._idle.set()
         self._write_ids = 0
+        self._began = 0.0
 
     def add(self, change: Change) -> None:
         """Queue the change of a run."""
@@ -106,6 +112,10 @@ class Committer:
         self._chores.append(Chore(writes, done, refused, told))
         self._idle.clear()
         self._wake.set()
+
+    def stats(self) -> CommitStats:
+        """Say how commits went so far, and what waits for the next one."""
+        return self.numbers.stats(len(self._queue), sum(len(chore.waiting) for chore in self._chores))
 
     @property
     def idle(self) -> bool:
@@ -141,16 +151,18 @@ class Committer:
             writes = batch.writes(record)
             if self._store.capabilities.guard != "key":
                 writes = [unversioned(write) for write in writes]
+            self._began = monotonic()
             try:
                 results = await self._write(writes)
             except StoreError as error:
                 await self._split(batch, error)
                 return
             if Conflict in map(type, results):
+                self.numbers.conflicts += 1
                 await self._judge(batch, record)
             else:
                 self._partition.seq += 1
-                self._succeed(batch, results)
+                self._succeed(batch, cast("Sequence[Written]", results))
             if not batch:
                 return
         self._give_up(batch, StoreError("the store reports conflicts that it does not have"))
@@ -168,14 +180,16 @@ class Committer:
             try:
                 results = await self._store.write(writes)
             except StoreUnavailableError as error:
+                self.numbers.unknown += 1
                 await self._reader.pause(error)
             else:
                 self._reader.answered()
                 return results
 
-    def _succeed(self, batch: Batch, results: Sequence[Written | Conflict]) -> None:
+    def _succeed(self, batch: Batch, results: Sequence[Written]) -> None:
         """Hand out good news; the results stand in the order of `Batch.writes`."""
-        versions = [result.version for result in results if isinstance(result, Written)]
+        versions = [result.version for result in results]
+        self.numbers.wrote(monotonic() - self._began, len(batch.changes), len(results))
         start = len(results) - len(batch.chores) - len(batch.changes)
         durable = self._verdicts.durable
         self.written += len(batch.changes)
@@ -210,9 +224,11 @@ class Committer:
 
     def _give_up(self, batch: Batch, error: StoreError) -> None:
         """Say of all that is left in a batch that the store will not take it."""
+        self.numbers.refused += len(batch.changes)
         for change in batch.changes:
             self._verdicts.refused(change, error)
         if batch.ahead_of is not None:
+            self.numbers.refused += 1
             self._queue.remove(batch.ahead_of)
             self._verdicts.refused(batch.ahead_of, error)
         for item in batch.chores:
@@ -231,6 +247,7 @@ class Committer:
         if record.key in documents:
             self._require_own(record.key, documents[record.key])
             self._partition.seq += 1
+            self.numbers.wrote(monotonic() - self._began, len(batch.changes), len(keys) - 1)
             self._count()
         again = []
         for change in batch.changes:
@@ -242,6 +259,7 @@ class Committer:
                 change.early = self._left(change.early, documents)
                 again.append(change)
             else:
+                self.numbers.lost += 1
                 self._verdicts.lost(change)
         batch.changes = again
         batch.ahead = self._left(batch.ahead, documents)

@@ -182,6 +182,11 @@ class Index:
         """How many segments it takes."""
         return -(-len(self._slots) // SEGMENT_ENTRIES)
 
+    @property
+    def changed_segments(self) -> int:
+        """How many of them have changed since they were last taken to be written."""
+        return len(self._changed_segments)
+
     def take_changed_segments(self) -> list[int]:
         """Give the numbers of the segments that have changed since the last time."""
         numbers, self._changed_segments = sorted(self._changed_segments), set()

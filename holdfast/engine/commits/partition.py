@@ -41,6 +41,7 @@ class Partition:
         epoch: The number of this ownership; a higher one fences it.
         token: Names this opening, and no other.
         seq: The newest commit.
+        checkpointed: Up to which commit the newest checkpoint goes.
         swept: Up to which commit the needless records were deleted when the last checkpoint was written.
         was_released: The owner before this one has ended in good order.
         kept: Commits that are never deleted: the first of each epoch, and the one before it.
@@ -63,6 +64,7 @@ class Partition:
         self.epoch = 0
         self.seq = 0
         self.swept = 0
+        self.checkpointed = 0
         self.was_released = False
         self.kept: set[int] = set()
         self._store = store
@@ -125,6 +127,7 @@ class Partition:
             self._versions[key] = found.version
             checkpoint = unseal(key, found.value)
             self.seq, self.swept, self.kept = checkpoint["seq"], checkpoint["swept"], set(checkpoint["kept"])
+            self.checkpointed = self.seq
             keys = [segment_key(self.name, number) for number in range(checkpoint["segments"])]
             documents = await self._reader.read(keys)
             for segment in keys:

@@ -50,6 +50,7 @@ class Reader:
 
     Attributes:
         trouble: Why the store did not answer when it was last asked; empty where it did.
+        retries: How many reads got no answer and were made again.
     """
 
     def __init__(self, store: StateStore, chance: Callable[[], float], log: logging.Logger) -> None:
@@ -61,6 +62,7 @@ class Reader:
             log: Is told when the store stops answering, and when it answers again.
         """
         self.trouble = ""
+        self.retries = 0
         self._store = store
         self._chance = chance
         self._log = log
@@ -79,6 +81,7 @@ class Reader:
             try:
                 documents = await self._store.read(keys)
             except StoreUnavailableError as error:
+                self.retries += 1
                 await self.pause(error)
             else:
                 self.answered()

@@ -83,7 +83,7 @@ class Message:
         source: Who sent it, as far as the order of its messages goes.
         sequence: Its number among those of its source for that run, from 1; 0 where they are not numbered.
         start: The workflow to start first, where no run is open; empty for none.
-        trace: The W3C ``traceparent`` of its sender; empty where there is none.
+        trace: The W3C trace context of its sender, unchecked; empty where there is none.
     """
 
     workflow_id: str
@@ -139,7 +139,7 @@ def route(mapping: TopicMapping, envelope: Envelope, key: str, id: str, *, limit
         source=check_text(envelope.attributes.get("source", ""), "source", longest=1_024, empty=True),
         sequence=_number(sequence),
         start=mapping.start,
-        trace=envelope.text("traceparent"),
+        trace=envelope.trace,
     )
 
 

@@ -9,6 +9,8 @@ import orjson
 
 from holdfast.core.codec import fitted
 from holdfast.core.history import RunStatus
+from holdfast.core.host import RunInfo
+from holdfast.core.trace import Trace
 from holdfast.engine.records.documents import INLINE_BYTES, SCHEMA, seal
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Head:
         input_blob: Where the input is kept, if it is too large for the head.
         value_blob: Where the value is kept, if it is too large for the head.
         next_run: The run that followed by continue-as-new; may be empty.
+        trace: The trace context that it belongs to; None where it was started without one.
         children: Open children taken over from the previous run, with what becomes of them when this one ends.
         revision: Counts the commits.
         write_id: Names the newest commit's write of this document.
@@ -82,7 +85,19 @@ class Head:
     children: dict[str, str] = field(default_factory=dict)
     revision: int = 0
     write_id: str = ""
+    trace: Trace | None = None
     _constant: bytes = b""
+
+    @property
+    def info(self) -> RunInfo:
+        """Who the run is."""
+        trace_id = self.trace.id if self.trace is not None else ""
+        return RunInfo(self.workflow_id, self.run_id, self.seed, trace_id)
+
+    @property
+    def log_fields(self) -> dict[str, str]:
+        """What a record of a log says of the run beside its message."""
+        return self.info.log_fields(self.workflow)
 
     def encode(self, journal: Journal, more: dict[str, Any]) -> bytes:
         """Write the document for the current revision.
@@ -130,6 +145,8 @@ class Head:
             constant["requests"] = [list(request) for request in self.requests]
         if self.deadline:
             constant["deadline"] = self.deadline
+        if self.trace is not None:
+            constant["trace"] = list(self.trace)
         if len(self.input) > INLINE_BYTES and not self.input_blob:
             self.input_blob = journal.set_aside(self.input)
         self._constant = orjson.dumps(constant)[:-1] + _reference("input", self.input, self.input_blob)
@@ -181,6 +198,7 @@ class Head:
             children=stored.get("children", {}),
             revision=stored["revision"],
             write_id=stored["write_id"],
+            trace=Trace(*stored["trace"][:3]) if "trace" in stored else None,
         )
 
 

@@ -74,8 +74,8 @@ class Journal:
         raw = fitted(dumps(record))
         tail = self.tail
         tail.append(raw)
-        self._tail_bytes += len(raw)
-        if self._tail_bytes >= _PAGE_BYTES or len(tail) >= _PAGE_EVENTS:
+        self._tail_bytes = size = self._tail_bytes + len(raw)
+        if size >= _PAGE_BYTES or len(tail) >= _PAGE_EVENTS:
             self._seal_page()
         return seq
 

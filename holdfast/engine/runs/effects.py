@@ -11,7 +11,19 @@ if TYPE_CHECKING:
     from holdfast.engine.records.outbox import Outgoing
     from holdfast.engine.records.pending import PendingActivity
 
-__all__ = ["Abandon", "Admit", "Deliver", "Dispatch", "Effect", "Ended", "Replied", "Sweep", "Tell"]
+__all__ = [
+    "Abandon",
+    "Admit",
+    "Began",
+    "Deliver",
+    "Dispatch",
+    "Effect",
+    "Ended",
+    "Replied",
+    "Retry",
+    "Sweep",
+    "Tell",
+]
 
 
 @dataclass(slots=True)
@@ -40,6 +52,18 @@ class Replied(NamedTuple):
 
     update_id: str
     event: Event | None
+
+
+class Began(NamedTuple):
+    """A run has begun."""
+
+    workflow: str
+
+
+class Retry(NamedTuple):
+    """An attempt of an activity has failed, and there is to be another."""
+
+    activity: str
 
 
 class Ended(NamedTuple):
@@ -73,4 +97,4 @@ class Tell(NamedTuple):
     payload: Any
 
 
-Effect = Dispatch | Abandon | Deliver | Replied | Ended | Sweep | Admit | Tell
+Effect = Dispatch | Abandon | Deliver | Replied | Began | Retry | Ended | Sweep | Admit | Tell

@@ -68,6 +68,7 @@ def _continue_as_new(run: Run, at: int, raw: bytes) -> None:
         deadline=head.deadline,
         requests=head.requests,
         attributes=head.attributes,
+        trace=head.trace.following(head.next_run) if head.trace is not None else None,
     )
     for name, values in signals:
         for value in values:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from holdfast.core.codec import decode_json
 from holdfast.core.errors import UpdateRejectedError, WorkflowFinishedError, WorkflowNotFoundError
 from holdfast.core.history import Event, EventType, RunStatus
+from holdfast.core.trace import Trace
 from holdfast.engine.runs.duties import recover, wake_up
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "reason_details",
     "require_open",
     "require_run",
+    "trace_details",
 ]
 
 
@@ -83,6 +85,12 @@ def reason_details(reason: str) -> dict[str, Any] | None:
     return {"reason": reason} if reason else None
 
 
+def trace_details(trace: str) -> dict[str, Any] | None:
+    """Give the form in which an event tells whose trace it came with; None where there is none, or it is not one."""
+    sender = Trace.read(trace) if trace else None
+    return sender.details() if sender is not None else None
+
+
 def require_run(run: Run) -> None:
     """Refuse what needs a run where there is none.
 
@@ -115,6 +123,7 @@ class Signal(Item):
         id: By which a duplicate is known; empty where there is nothing to know it by.
         source: Who sent it, where its messages are numbered.
         sequence: Its number among them, from 1; 0 where they are not.
+        trace: The trace context of its sender; may be empty.
     """
 
     name: str
@@ -122,6 +131,7 @@ class Signal(Item):
     id: str = ""
     source: str = ""
     sequence: int = 0
+    trace: str = ""
 
     def apply(self, run: Run, now: int) -> object:
         """Buffer it, once for each id; answers `TOO_EARLY` where others have to come before it."""
@@ -137,7 +147,8 @@ class Signal(Item):
             run.remember(self.id, now)
         if run.world.hooked:
             run.tell("on_signal", {"name": self.name, "payload": decode_json(self.value), "id": self.id})
-        run.happen(EventType.SIGNAL_RECEIVED, now, id=self.id, name=self.name, value=self.value)
+        details = trace_details(self.trace)
+        run.happen(EventType.SIGNAL_RECEIVED, now, id=self.id, name=self.name, value=self.value, details=details)
         return None
 
     def is_known(self, run: Run) -> bool:
@@ -157,11 +168,13 @@ class Update(Item):
 
     Attributes:
         id: Names this update; one that was applied before is not applied again.
+        trace: The trace context of who asks; may be empty.
     """
 
     name: str
     value: bytes
     id: str
+    trace: str = ""
 
     def apply(self, run: Run, now: int) -> Event | object | None:
         """Validate and accept it.
@@ -182,7 +195,8 @@ class Update(Item):
             raise UpdateRejectedError(message)
         run.instance.validate_update(self.name, self.value)
         run.remember(self.id, now)
-        run.happen(EventType.UPDATE_ACCEPTED, now, id=self.id, name=self.name, value=self.value)
+        details = trace_details(self.trace)
+        run.happen(EventType.UPDATE_ACCEPTED, now, id=self.id, name=self.name, value=self.value, details=details)
         return run.replies.get(self.id)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from holdfast.core.host import RunInfo
 from holdfast.core.instance import Instance
 from holdfast.core.replay import replay_history
 
@@ -26,7 +25,7 @@ def replayed(world: World, head: Head, history: Sequence[Event]) -> Instance:
         NondeterminismError: Its code does not fit the history.
     """
     definition = world.host.registry.workflow(head.workflow, head.version)
-    instance = Instance(definition, RunInfo(head.workflow_id, head.run_id, head.seed), world.host)
+    instance = Instance(definition, head.info, world.host)
     try:
         replay_history(instance, history)
     except BaseException:

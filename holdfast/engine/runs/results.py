@@ -10,6 +10,7 @@ from holdfast.core.failure import FailureInfo
 from holdfast.core.history import EventType
 from holdfast.core.outcome import encode_failure
 from holdfast.engine.runs.duties import fail_activity
+from holdfast.engine.runs.effects import Retry
 from holdfast.engine.runs.items import Item
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class ActivityFailed(_EndOfAttempt):
             pending.failed(failure, now + wait)
             run.changed = run.pending_told = True
             told = {"activity_id": pending.id, "name": pending.name, "attempt": pending.attempt, "failure": failure}
+            run.effects.append(Retry(pending.name))
             run.tell("on_retry", told)
         else:
             fail_activity(run, pending, failure, now)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from holdfast.core.codec import decode_json
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import OPEN, OUTCOMES, Command, Event, EventType, RunStatus
-from holdfast.core.host import RunInfo
 from holdfast.core.instance import Instance
 from holdfast.core.replay import DEFERRED
 from holdfast.engine.records.documents import run_key
@@ -22,7 +21,7 @@ from holdfast.engine.records.outbox import Outgoing, OutgoingKind
 from holdfast.engine.records.seen import NOTHING_SEEN, Seen
 from holdfast.engine.runs.carry import CARRY_OUT
 from holdfast.engine.runs.change import Slot
-from holdfast.engine.runs.effects import Admit, Deliver, Dispatch, Effect, Tell
+from holdfast.engine.runs.effects import Admit, Began, Deliver, Dispatch, Effect, Tell
 from holdfast.engine.runs.ending import end_run
 from holdfast.engine.runs.succession import archive
 from holdfast.engine.runs.track import TRACK
@@ -31,6 +30,7 @@ from holdfast.ports import ABSENT, Write
 
 if TYPE_CHECKING:
     from holdfast.core.definitions import WorkflowDefinition
+    from holdfast.core.trace import Trace
     from holdfast.engine.commits.index import IndexEntry
     from holdfast.engine.records.pending import PendingActivity
     from holdfast.engine.runs.items import Item
@@ -169,6 +169,7 @@ class Run:
         deadline: int = 0,
         requests: tuple[Request, ...] = (),
         attributes: dict[str, Any] | None = None,
+        trace: Trace | None = None,
     ) -> None:
         """Start a run under the id; one that is there has ended, and becomes a past run in the same commit."""
         previous = ""
@@ -190,11 +191,13 @@ class Run:
             deadline=deadline,
             attributes=dict(attributes or {}),
             children=dict(self.children),
+            trace=trace,
         )
         self.journal = Journal(run_id, keep=self.world.verify)
         self.forget()
         self.admit()
         self.new_instance(definition)
+        self.effects.append(Began(definition.name))
         if self.world.hooked:
             self.tell("on_workflow_start", decode_json(raw))
         details = {"attributes": attributes} if attributes else None
@@ -221,8 +224,7 @@ class Run:
 
     def new_instance(self, definition: WorkflowDefinition) -> Instance:
         """Put fresh code of the run into memory."""
-        info = RunInfo(self.workflow_id, self.head.run_id, self.head.seed)
-        self.instance = Instance(definition, info, self.world.host)
+        self.instance = Instance(definition, self.head.info, self.world.host)
         return self.instance
 
     def leave_memory(self) -> None:
@@ -234,7 +236,9 @@ class Run:
     def stall_for(self, reason: FailureInfo) -> None:
         """Park the run visibly: its code cannot go on, and nothing of it is lost."""
         self.stall = reason
-        self.world.host.logger.error("workflow %r is stalled: %s", self.workflow_id, reason.message)
+        self.world.host.logger.error(
+            "workflow %r is stalled: %s", self.workflow_id, reason.message, extra=self.head.log_fields
+        )
         self.leave_memory()
 
     # What happens to it.
@@ -340,7 +344,12 @@ class Run:
             if pending.parked:
                 pending.parked, self.changed = False, True
         elif not pending.parked:
-            host.logger.warning("workflow %r waits: activity %r is not registered here", self.workflow_id, pending.name)
+            host.logger.warning(
+                "workflow %r waits: activity %r is not registered here",
+                self.workflow_id,
+                pending.name,
+                extra={**self.head.log_fields, "activity": pending.name, "attempt": pending.attempt},
+            )
             pending.parked = self.pending_told = self.changed = True
 
     def remember(self, message_id: str, now: int) -> None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from holdfast.core.errors import RequestConflictError, WorkflowAlreadyStartedError, WorkflowOpenError
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import COMMANDS, INPUTS, OUTCOMES, Event, EventType, RunStatus
+from holdfast.core.trace import Trace
 from holdfast.engine.records.outbox import OutgoingKind
 from holdfast.engine.runs.duties import terminate, wake_up
+from holdfast.engine.runs.effects import Began
 from holdfast.engine.runs.items import TOO_EARLY, Item, Signal, reason_details, require_run
 from holdfast.engine.runs.succession import branch, bury, forget_documents
 
@@ -49,6 +51,7 @@ class Start(Item):
         run_id: What it is to be called.
         timeout_ms: The longest it may take; None for no limit.
         reuse: The id may have belonged to a run that has ended.
+        trace: The trace context that it goes on from; may be empty.
     """
 
     creates: ClassVar[bool] = True
@@ -61,6 +64,7 @@ class Start(Item):
     reuse: bool = True
     request: Request | None = None
     parent: Parent | None = None
+    trace: str = ""
 
     def apply(self, run: Run, now: int) -> object:
         """Start it, or answer with the run that this request, this parent or this id has already."""
@@ -86,6 +90,7 @@ class Start(Item):
             parent=self.parent,
             deadline=0 if self.timeout_ms is None else now + self.timeout_ms,
             requests=requests,
+            trace=Trace.read(self.trace) if self.trace else None,
         )
         return Started(run.workflow_id, self.run_id, created=True)
 
@@ -172,6 +177,7 @@ class Rerun(Item):
             next_run="",
             attributes={},
             children={},
+            trace=old.trace.following(self.run_id) if old.trace is not None else None,
             _constant=b"",
         )
         details = {"of_run": old.run_id, "events": len(self.history), **(reason_details(self.reason) or {})}
@@ -179,6 +185,7 @@ class Rerun(Item):
         for pending in list(run.pending.values()):
             run.dispatch(pending)
         self._send_again(run)
+        run.effects.append(Began(head.workflow))
         wake_up(run, now)
         return Started(run.workflow_id, self.run_id, created=True)
 

@@ -65,6 +65,7 @@ def bury(run: Run) -> None:
         value=b"",
         value_blob="",
         attributes={},
+        trace=None,
         _constant=b"",
     )
     run.journal.tail.clear()

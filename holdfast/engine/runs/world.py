@@ -53,5 +53,5 @@ class World:
 
     def next_write_id(self) -> str:
         """Name a write, so that it is known again when its outcome was not told."""
-        self._writes += 1
-        return f"{self.token}.{self._writes}"
+        self._writes = number = self._writes + 1
+        return f"{self.token}.{number}"

@@ -32,9 +32,10 @@ def collect(run: Run, now: int) -> Change:
     value = head.encode(journal, _more(run, with_failures=True))
     if len(value) > MAX_HEAD_BYTES:
         value = head.encode(journal, _more(run, with_failures=False))
-    if len(value) > MAX_HEAD_BYTES:
-        message = f"the head of workflow {run.workflow_id!r} is {len(value):,} bytes; the limit is {MAX_HEAD_BYTES:,}"
-        raise StoreError(message)
+        if len(value) > MAX_HEAD_BYTES:
+            words = f"the head of workflow {run.workflow_id!r} is {len(value):,} bytes"
+            message = f"{words}; the limit is {MAX_HEAD_BYTES:,}"
+            raise StoreError(message)
     early, run.early = run.early, []
     if journal.writes:
         early += journal.take_writes()

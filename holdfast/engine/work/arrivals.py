@@ -26,10 +26,15 @@ __all__ = ["Arrivals"]
 
 
 class Arrivals:
-    """Reads runs for the runtime, and hands them over."""
+    """Reads runs for the runtime, and hands them over.
+
+    Attributes:
+        loaded: How many runs were brought to life.
+    """
 
     def __init__(self, runtime: Runtime, reader: Reader) -> None:
         """Read nothing yet."""
+        self.loaded = 0
         self._runtime = runtime
         self._reader = reader
         self._loop = asyncio.get_running_loop()
@@ -80,6 +85,7 @@ class Arrivals:
                 self.corrupt(run, CorruptDocumentError(message))
                 return
             run.expected = stored.version
+            self.loaded += 1
             self._enter(run)
         runtime.mark(run)
 
@@ -106,7 +112,9 @@ class Arrivals:
     def corrupt(self, run: Run, error: CorruptDocumentError) -> None:
         """Quarantine a run whose documents are damaged; no other is touched."""
         runtime = self._runtime
-        runtime.world.host.logger.error("workflow %r is corrupt: %s", run.workflow_id, error)
+        known = runtime.index.get(run.workflow_id)
+        fields = {"workflow_id": run.workflow_id, "run_id": known.run_id if known is not None else ""}
+        runtime.world.host.logger.error("workflow %r is corrupt: %s", run.workflow_id, error, extra=fields)
         runtime.index.show_as(run.workflow_id, RunStatus.CORRUPT)
         self._refuse_all(run, error)
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from collections import defaultdict, deque
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 from holdfast.core.activities import ActivityContext
 from holdfast.core.codec import decode_json, encode
+from holdfast.core.trace import Trace
 from holdfast.engine.runs.results import ActivityDone, ActivityFailed, CutOff, Heartbeat, NotBegun
+from holdfast.engine.work.numbers import ActivityNumbers
+from holdfast.engine.work.spans import traced
 from holdfast.engine.work.threads import ThreadPool
 
 if TYPE_CHECKING:
@@ -17,15 +21,17 @@ if TYPE_CHECKING:
 
     from holdfast.core.activities import ActivityOptions
     from holdfast.core.definitions import ActivityDefinition
+    from holdfast.engine.records.head import Head
     from holdfast.engine.records.pending import PendingActivity
     from holdfast.engine.runs.items import Item
     from holdfast.engine.runs.world import World
-    from holdfast.ports import Timer
+    from holdfast.ports import Timer, Tracing
 
 __all__ = ["Attempts"]
 
 _HEARTBEAT_LIMIT: Final = 16 * 1024
 _HEARTBEATS_KEPT_PER_TIMEOUT: Final = 3
+_NO_TRACE: Final = Trace("")
 _TASK_NAME: Final = "holdfast-activity"  # one name for all: making one for each takes time
 
 
@@ -38,7 +44,7 @@ class _Attempt:
     heartbeat_timer: Timer | None = None
     beat_at = 0
     kept_at = 0
-    begun = False
+    began = 0.0
     holds_place = False
 
     def __init__(self, workflow_id: str, run_id: str, pending: PendingActivity, definition: ActivityDefinition) -> None:
@@ -54,20 +60,27 @@ class _Attempt:
         return self.key[1]
 
     @property
-    def options(self) -> ActivityOptions:
-        """How the call is carried out."""
-        return self.pending.options
+    def begun(self) -> bool:
+        """Whether its body has been called."""
+        return self.began != 0
 
     @property
     def run_id(self) -> str:
         """The run that called."""
         return self.key[0]
 
-    def give_context(self, heartbeat: Callable[[object], None], last: Any) -> None:  # noqa: ANN401 - any JSON value
+    def give_context(self, heartbeat: Callable[[object], None], trace: Trace) -> None:
         """Make what the activity is told, if it asks to be."""
         key = f"{self.workflow_id}/{self.run_id}/{self.command_id}"
         self.context = ActivityContext(
-            self.workflow_id, self.command_id, self.number, key, last_heartbeat=last, heartbeat=heartbeat
+            self.workflow_id,
+            self.command_id,
+            self.number,
+            key,
+            last_heartbeat=self.pending.heartbeat,
+            heartbeat=heartbeat,
+            traceparent=trace.parent,
+            tracestate=trace.state,
         )
 
     def done(self, value: object, limit: int) -> ActivityDone:
@@ -77,7 +90,8 @@ class _Attempt:
             PayloadError: The value is not JSON, or too large.
         """
         raw = encode(value, self.definition.result_words, limit=limit)
-        return ActivityDone(run_id=self.key[0], command_id=self.key[1], attempt=self.number, value=raw)
+        run_id, command_id = self.key
+        return ActivityDone(run_id=run_id, command_id=command_id, attempt=self.number, value=raw)
 
     def failed(self, error: BaseException) -> ActivityFailed:
         """Say that it has raised, or was given up."""
@@ -91,6 +105,8 @@ class Attempts:
 
     Attributes:
         abandoned: How many attempts on threads were given up on and have not returned.
+        tracing: Puts spans around them; None for no spans.
+        numbers: What became of them, by the name of the activity.
     """
 
     def __init__(self, world: World, submit: Callable[[str, Item], None], *, max_async: int, max_threads: int) -> None:
@@ -103,6 +119,8 @@ class Attempts:
             max_threads: How many ``def`` attempts run at a time.
         """
         self.abandoned = 0
+        self.tracing: Tracing | None = None
+        self.numbers: defaultdict[str, ActivityNumbers] = defaultdict(ActivityNumbers)
         self._world = world
         self._submit = submit
         self._max_async = max_async
@@ -116,21 +134,28 @@ class Attempts:
         self._beginning = threading.Lock()
         """Held while an attempt begins on a thread, and while one is given up on: only one of the two happens first."""
 
+    def tidy(self) -> None:
+        """Keep what is noted of attempts from piling up."""
+        for numbers in self.numbers.values():
+            numbers.tidy()
+
     @property
     def running(self) -> int:
         """How many attempts are running or wait for a place."""
         return len(self._attempts)
 
-    def dispatch(self, workflow_id: str, run_id: str, pending: PendingActivity, definition: ActivityDefinition) -> None:
-        """Run an attempt as soon as there is a place for it."""
-        attempt = _Attempt(workflow_id, run_id, pending, definition)
+    def dispatch(self, head: Head, pending: PendingActivity, definition: ActivityDefinition) -> None:
+        """Run an attempt for the run of a head as soon as there is a place for it."""
+        if self.tracing is not None:
+            definition = traced(definition, self.tracing, head, pending)
+        attempt = _Attempt(head.workflow_id, head.run_id, pending, definition)
         self._world.in_flight.add(attempt.key)
         if self._stopping:
-            self._submit(workflow_id, NotBegun(run_id=run_id, command_id=attempt.command_id))
+            self._submit(attempt.workflow_id, NotBegun(run_id=attempt.run_id, command_id=attempt.command_id))
             return
         self._attempts[attempt.key] = attempt
         if definition.wants_context:
-            attempt.give_context(lambda details: self._on_heartbeat(attempt, details), pending.heartbeat)
+            attempt.give_context(lambda details: self._on_heartbeat(attempt, details), head.trace or _NO_TRACE)
         if not definition.is_async:
             self._threads.submit(lambda: self._run_on_thread(attempt))
         elif self._running_async < self._max_async:
@@ -143,6 +168,7 @@ class Attempts:
         self._world.in_flight.discard((run_id, command_id))
         attempt = self._attempts.get((run_id, command_id))
         if attempt is not None:
+            self.numbers[attempt.definition.name].canceled += 1
             self._drop(attempt)
 
     def _drop(self, attempt: _Attempt) -> None:
@@ -179,13 +205,18 @@ class Attempts:
     async def _run_async(self, attempt: _Attempt) -> None:
         item: Item
         try:
-            self._begin(attempt)
+            attempt.began = monotonic()
+            options = attempt.pending.options
+            if options.limits_attempts:
+                self._limit(attempt, options)
             answer = await attempt.definition.invoke(attempt.pending.value, attempt.context)
             item = attempt.done(answer, self._world.host.payload_limit)
         except BaseException as error:  # noqa: BLE001 - even an exit is the end of one attempt, not of the engine
             item = attempt.failed(error)
+            self.numbers[attempt.definition.name].failed += self._is_on(attempt)
         self._free_place(attempt)
         if self._attempts.get(attempt.key) is attempt:
+            self.numbers[attempt.definition.name].took.append(monotonic() - attempt.began)
             self._forget(attempt)
             self._submit(attempt.workflow_id, item)
 
@@ -209,8 +240,8 @@ class Attempts:
             with self._beginning:
                 if not self._is_on(attempt) or self._stopping:
                     return
-                attempt.begun = True
-            self._loop.call_soon_threadsafe(self._begin, attempt)
+                attempt.began = monotonic()
+            self._loop.call_soon_threadsafe(self._limit, attempt, attempt.pending.options)
             answer = attempt.definition.invoke(attempt.pending.value, attempt.context)
             item = attempt.done(answer, self._world.host.payload_limit)
         except BaseException as error:  # noqa: BLE001 - even an exit is the end of one attempt, not of the thread
@@ -222,6 +253,9 @@ class Attempts:
 
     def _end_thread(self, attempt: _Attempt, item: Item) -> None:
         if self._is_on(attempt):
+            if type(item) is ActivityFailed:
+                self.numbers[attempt.definition.name].failed += 1
+            self.numbers[attempt.definition.name].took.append(monotonic() - attempt.began)
             self._forget(attempt)
             self._submit(attempt.workflow_id, item)
         else:
@@ -230,12 +264,8 @@ class Attempts:
 
     # How an attempt goes.
 
-    def _begin(self, attempt: _Attempt) -> None:
+    def _limit(self, attempt: _Attempt, options: ActivityOptions) -> None:
         """Start the attempt's clocks: its body starts now."""
-        attempt.begun = True
-        options = attempt.options
-        if options.timeout_ms is None and options.heartbeat_ms is None:
-            return
         now = self._world.clock.now()
         if options.timeout_ms is not None:
             message = f"activity {attempt.definition.name!r} did not return within {options.timeout_ms / 1000:g} s"
@@ -248,11 +278,14 @@ class Attempts:
 
     def _time_out(self, attempt: _Attempt, message: str) -> None:
         if self._is_on(attempt):
+            numbers = self.numbers[attempt.definition.name]
+            numbers.took.append(monotonic() - attempt.began)
+            numbers.timed_out += 1
             self._drop(attempt)
             self._submit(attempt.workflow_id, attempt.failed(TimeoutError(message)))
 
     def _watch_heart(self, attempt: _Attempt) -> None:
-        silence = attempt.options.heartbeat_ms or 0
+        silence = attempt.pending.options.heartbeat_ms or 0
         if self._world.clock.now() - attempt.beat_at >= silence:
             message = f"activity {attempt.definition.name!r} gave no heartbeat within {silence / 1000:g} s"
             self._time_out(attempt, message)
@@ -269,7 +302,7 @@ class Attempts:
     def _beat(self, attempt: _Attempt, raw: bytes) -> None:
         now = self._world.clock.now()
         attempt.beat_at = now
-        pause = (attempt.options.heartbeat_ms or 0) / _HEARTBEATS_KEPT_PER_TIMEOUT
+        pause = (attempt.pending.options.heartbeat_ms or 0) / _HEARTBEATS_KEPT_PER_TIMEOUT
         if self._is_on(attempt) and now - attempt.kept_at >= pause:
             attempt.kept_at = now
             beat = Heartbeat(

@@ -67,7 +67,10 @@ class Courier:
         except (FencedError, asyncio.CancelledError):
             pass  # it stays in the outbox, and the next owner delivers it
         except Exception:
-            self._world.host.logger.exception("%s of workflow %r could not be delivered", entry.kind, workflow_id)
+            fields = {"workflow_id": workflow_id, "run_id": entry.run_id, "target": entry.target}
+            self._world.host.logger.exception(
+                "%s of workflow %r could not be delivered", entry.kind, workflow_id, extra=fields
+            )
         finally:
             del self._going[message_id]
 
@@ -89,7 +92,8 @@ class Courier:
         try:
             definition = self._world.host.registry.workflow(content.name)
             definition.decode_input(content.value)
-            start = Start(definition=definition, value=content.value, run_id=self._world.new_id(), parent=parent)
+            run_id = self._world.new_id()
+            start = Start(definition=definition, value=content.value, run_id=run_id, parent=parent, trace=content.trace)
             await self._post.ask(entry.target, start)
         except FencedError:
             raise
@@ -102,7 +106,8 @@ class Courier:
 
     async def _signal(self, entry: Outgoing, message_id: str, content: _Content) -> Delivered:
         try:
-            await self._post.ask(entry.target, Signal(name=content.name, value=content.value, id=message_id))
+            signal = Signal(name=content.name, value=content.value, id=message_id, trace=content.trace)
+            await self._post.ask(entry.target, signal)
         except (WorkflowNotFoundError, WorkflowFinishedError) as error:
             return Delivered(entry=entry, outcome=EventType.SIGNAL_UNDELIVERED, failure=FailureInfo.of(error))
         return Delivered(entry=entry, outcome=EventType.SIGNAL_DELIVERED)
@@ -139,7 +144,7 @@ class Courier:
         kind = _COMMANDS.get(entry.kind)
         if kind is not None:
             event = next(event for event in stored.history if event.type is kind and event.id == entry.command_id)
-            return _Content(event.name, event.value)
+            return _Content(event.name, event.value, trace=_trace_of(Head.decode(stored.head, stored.blobs)))
         return _end_of(Head.decode(stored.head, stored.blobs))
 
     async def stop(self) -> None:
@@ -158,6 +163,7 @@ class _Content(NamedTuple):
     value: bytes = b""
     completed: bool = False
     parent: Parent | None = None
+    trace: str = ""
 
 
 _COMMANDS = {OutgoingKind.START: EventType.CHILD_STARTED, OutgoingKind.SIGNAL: EventType.SIGNAL_SENT}
@@ -168,10 +174,16 @@ def _content(run: Run, entry: Outgoing) -> _Content | None:
     if entry.kind in _COMMANDS:
         waiting = run.instance.waiting.get(entry.command_id) if run.instance is not None else None
         same_run = waiting is not None and run.head.run_id == entry.run_id
-        return _Content(waiting.command.name, waiting.command.value) if waiting is not None and same_run else None
+        if waiting is None or not same_run:
+            return None
+        return _Content(waiting.command.name, waiting.command.value, trace=_trace_of(run.head))
     if entry.kind is OutgoingKind.CLOSED and run.head.run_id == entry.run_id:
         return _end_of(run.head)
     return None if entry.kind is OutgoingKind.CLOSED else _Content()
+
+
+def _trace_of(head: Head) -> str:
+    return head.trace.text if head.trace is not None else ""
 
 
 def _end_of(head: Head) -> _Content:

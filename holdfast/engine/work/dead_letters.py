@@ -85,7 +85,9 @@ class DeadLetters:
         writes = [Write(dead_key(self.partition, number), kept.encode(), ABSENT)]
         if number > _RING:
             writes.append(Write(dead_key(self.partition, number - _RING), None, ANY))
-        self._world.host.logger.warning("a message of topic %r is dead letter %d: %s", letter.topic, number, reason)
+        fields = {"topic": letter.topic, "workflow_id": kept.workflow_id, "signal": kept.signal}
+        words = "a message of topic %r is dead letter %d: %s"
+        self._world.host.logger.warning(words, letter.topic, number, reason, extra=fields)
         written = self.write(writes, {"dead": [[number, digest]]})
         self._writing[digest] = written
         written.add_done_callback(lambda _: self._written(number, digest, written))

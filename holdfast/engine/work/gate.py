@@ -143,6 +143,7 @@ class Gate:
             id=message.id,
             source=message.source,
             sequence=message.sequence,
+            trace=message.trace,
         )
         if not message.start:
             return signal
@@ -156,5 +157,6 @@ class Gate:
             value=message.payload,
             run_id=self._world.new_id(),
             on_conflict="use_existing",
+            trace=message.trace,
             signal=signal,
         )

@@ -154,7 +154,9 @@ class Holding:
         for (held, letter), verdict in zip(letters, verdicts, strict=True):
             held.is_going = False
             if isinstance(verdict, BaseException):
-                self._world.host.logger.warning("the held message %d could not be applied: %s", held.number, verdict)
+                fields = {"topic": held.topic, "workflow_id": held.workflow_id, "signal": held.signal}
+                words = "the held message %d could not be applied: %s"
+                self._world.host.logger.warning(words, held.number, verdict, extra=fields)
                 continue
             if verdict.delivery is Delivery.HELD:
                 continue

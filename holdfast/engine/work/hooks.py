@@ -116,7 +116,8 @@ class HookCaller:
             return
         error = await raised_by(hook, workflow_id, payload)
         if error is not None:
-            self._log.error("hook %s raised for workflow %r", kind, workflow_id, exc_info=error)
+            fields = {"workflow_id": workflow_id, "hook": kind}
+            self._log.error("hook %s raised for workflow %r", kind, workflow_id, exc_info=error, extra=fields)
 
     async def flush(self) -> None:
         """Wait until every call that is queued has been made."""

@@ -63,7 +63,8 @@ class Sweeper:
         try:
             keys = await self._named_by(run_key(workflow_id))
         except CorruptDocumentError:
-            self._log.exception("what workflow %r had stored cannot be found any more", workflow_id)
+            words = "what workflow %r had stored cannot be found any more"
+            self._log.exception(words, workflow_id, extra={"workflow_id": workflow_id})
             return
         deletions = [Write(key, None, ANY) for key in keys]
         if deletions:

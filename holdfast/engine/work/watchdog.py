@@ -63,8 +63,10 @@ class Watchdog:
         frame = sys._current_frames().get(thread)  # noqa: SLF001 - how threads look at each other
         stack = "".join(traceback.format_stack(frame)) if frame is not None else "(no stack)"
         seconds = _WARN_LOOKS * self._look_seconds
-        if self.whose:
-            self._log.warning("workflow %r has not yielded for %g s:\n%s", self.whose, seconds, stack)
+        whose = self.whose
+        if whose:
+            words = "workflow %r has not yielded for %g s:\n%s"
+            self._log.warning(words, whose, seconds, stack, extra={"workflow_id": whose})
         else:
             self._log.warning("the engine's thread has been held for %g s, by an activity?\n%s", seconds, stack)
 

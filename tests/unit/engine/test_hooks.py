@@ -292,7 +292,7 @@ class Tracer:
 
 @on_skipping_loop
 async def test_traces_span_each_call_and_pass_everything_on() -> None:
-    tracer = Tracer()
+    tracer: Any = Tracer()
     around: Any = engine_on()
     async with around:
         executor: Any = apply_middleware(around, with_tracing(tracer))

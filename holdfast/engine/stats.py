@@ -1,0 +1,62 @@
+"""What an engine counts, as its callers see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from holdfast.core.history import RunStatus
+    from holdfast.engine.commits.numbers import CommitStats, IndexStats
+    from holdfast.engine.work.numbers import ActivityStats
+
+__all__ = ["EngineStats"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """Numbers about a running engine.
+
+    Attributes:
+        runs: How many runs there are of each status.
+        live: How many are in memory.
+        commits: How many batches were written since it was opened.
+        written: How many changes of runs they held.
+        attempts: How many attempts of activities run or wait for a place.
+        abandoned: How many attempts on threads were given up on and have not returned.
+        held: How many messages wait for their run, or for those before them.
+        dead_letters: How many messages have ever found no run.
+        began: How many runs have begun since it was opened, by workflow; each of a chain of continue-as-new counts.
+        ended: How many have ended, by workflow and status.
+        loaded: How many were read into memory.
+        evicted: How many have left memory to make room.
+        outbox: How many effects on other runs are on their way, by kind.
+        activities: What became of attempts, by activity, each an `ActivityStats`.
+        commit: How commits went, a `CommitStats`.
+        last_commit_at: When the last one was made, in UTC; None before the first.
+        index: What is known of the index, an `IndexStats`.
+        read_retries: How many reads of the store got no answer and were made again.
+    """
+
+    runs: Counter[str]
+    live: int
+    commits: int
+    written: int
+    attempts: int
+    abandoned: int
+    held: int
+    dead_letters: int
+    began: Mapping[str, int]
+    ended: Mapping[tuple[str, RunStatus], int]
+    loaded: int
+    evicted: int
+    outbox: Mapping[str, int]
+    activities: Mapping[str, ActivityStats]
+    commit: CommitStats
+    last_commit_at: datetime | None
+    index: IndexStats
+    read_retries: int
