@@ -1,8 +1,9 @@
 """Holdfast: durable workflows as plain async functions."""
 
 from holdfast.core.activities import ActivityContext
+from holdfast.core.channel import SignalChannel
 from holdfast.core.children import ChildHandle
-from holdfast.core.context import CancelToken, SignalChannel, WorkflowContext
+from holdfast.core.context import CancelToken, WorkflowContext
 from holdfast.core.definitions import activity, workflow
 from holdfast.core.errors import (
     ActivityError,
@@ -19,6 +20,7 @@ from holdfast.core.errors import (
     RequestConflictError,
     StoreError,
     StoreUnavailableError,
+    UndeclaredTopicError,
     UnknownProviderError,
     UnsupportedOperationError,
     UpdateRejectedError,
@@ -91,6 +93,7 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them, not by letter
     "RequestConflictError",
     "StoreError",
     "StoreUnavailableError",
+    "UndeclaredTopicError",
     "UnknownProviderError",
     "UnsupportedOperationError",
     "UpdateRejectedError",

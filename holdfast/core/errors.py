@@ -11,6 +11,7 @@ HoldfastError
 ├── QueryError                 the caller's fault: unknown query, or the handler raised
 ├── InvalidIdError             the caller's fault: an id that no store could keep
 ├── PayloadError               the caller's fault: a value that does not fit its type, JSON or a limit
+├── UndeclaredTopicError       seen by workflow code: an output to a topic that its workflow does not declare
 ├── RequestConflictError       the caller's fault: a request id used again for another request
 ├── WorkflowFailedError        how a run ended
 │   ├── WorkflowCanceledError
@@ -51,6 +52,7 @@ __all__ = [
     "RequestConflictError",
     "StoreError",
     "StoreUnavailableError",
+    "UndeclaredTopicError",
     "UnknownProviderError",
     "UnsupportedOperationError",
     "UpdateRejectedError",
@@ -128,6 +130,19 @@ class PayloadError(HoldfastError):
         self.field = field
         self.faults = tuple(faults)
         self.too_large = too_large
+
+
+class UndeclaredTopicError(HoldfastError):
+    """An output was asked for to a topic that the workflow does not declare; nothing was recorded.
+
+    Attributes:
+        topic: The topic.
+    """
+
+    def __init__(self, message: str, *, topic: str) -> None:
+        """Keep which topic."""
+        super().__init__(message)
+        self.topic = topic
 
 
 class RequestConflictError(HoldfastError):
