@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.codec import decode_json
-from holdfast.engine.runs.effects import Abandon, Admit, Deliver, Dispatch, Ended, Replied, Sweep, Tell
+from holdfast.engine.runs.effects import Abandon, Admit, Deliver, Dispatch, Ended, Publish, Replied, Sweep, Tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,10 @@ def _deliver(runtime: Runtime, run: Run, effect: Deliver) -> None:
     runtime.courier.deliver(run, effect.entry)
 
 
+def _publish(runtime: Runtime, run: Run, effect: Publish) -> None:
+    runtime.outputs.deliver(run.workflow_id, effect.entry, effect.event)
+
+
 def _reply(runtime: Runtime, run: Run, effect: Replied) -> None:
     runtime.replies.resolve((run.workflow_id, effect.update_id), effect.event)
 
@@ -63,6 +67,7 @@ PERFORM: Final[dict[type, Callable[[Runtime, Run, Any], None]]] = {
     Dispatch: _dispatch,
     Abandon: _abandon,
     Deliver: _deliver,
+    Publish: _publish,
     Replied: _reply,
     Ended: _end,
     Sweep: _sweep,

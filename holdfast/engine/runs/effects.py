@@ -5,13 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from holdfast.engine.records.outbox import OutgoingKind
+
 if TYPE_CHECKING:
     from holdfast.core.definitions import ActivityDefinition
     from holdfast.core.history import Event, RunStatus
     from holdfast.engine.records.outbox import Outgoing
     from holdfast.engine.records.pending import PendingActivity
 
-__all__ = ["Abandon", "Admit", "Deliver", "Dispatch", "Effect", "Ended", "Replied", "Sweep", "Tell"]
+__all__ = [
+    "Abandon",
+    "Admit",
+    "Deliver",
+    "Dispatch",
+    "Effect",
+    "Ended",
+    "Publish",
+    "Replied",
+    "Sweep",
+    "Tell",
+    "effect_of",
+]
 
 
 @dataclass(slots=True)
@@ -33,6 +47,17 @@ class Deliver(NamedTuple):
     """Carry out an effect on another run."""
 
     entry: Outgoing
+
+
+class Publish(NamedTuple):
+    """Publish an output.
+
+    Attributes:
+        event: As it was recorded; None where that has to be read.
+    """
+
+    entry: Outgoing
+    event: Event | None
 
 
 class Replied(NamedTuple):
@@ -73,4 +98,14 @@ class Tell(NamedTuple):
     payload: Any
 
 
-Effect = Dispatch | Abandon | Deliver | Replied | Ended | Sweep | Admit | Tell
+Effect = Dispatch | Abandon | Deliver | Publish | Replied | Ended | Sweep | Admit | Tell
+
+
+def effect_of(entry: Outgoing, event: Event | None = None) -> Deliver | Publish:
+    """Say how an entry of an outbox is carried out.
+
+    Args:
+        entry: The entry.
+        event: For an output, what was recorded, where that is at hand.
+    """
+    return Publish(entry, event) if entry.kind is OutgoingKind.OUTPUT else Deliver(entry)
