@@ -86,9 +86,9 @@ def make_publisher(settings: Settings) -> Publisher:
     return DaprPublisher(settings.publisher.removeprefix(_DAPR), connect_timeout=_sidecar_wait(settings))
 
 
-def _warn_of_lost_outputs(definitions: Iterable[WorkflowDefinition]) -> None:
+def _warn_of_lost_outputs(definitions: Iterable[WorkflowDefinition], bus: LocalBus) -> None:
     """Say so where workflows publish and nobody can hear them."""
-    topics = sorted({topic for known in definitions for topic in known.outputs})
+    topics = sorted({topic for known in definitions for topic in known.outputs if not bus.hears(topic)})
     if topics:
         _log.warning(
             "outputs to %s go nowhere: set HOLDFAST_PUBLISHER=dapr:component to publish them", ", ".join(topics)
@@ -127,6 +127,6 @@ def build_engine(settings: Settings, on_fenced: Callable[[FencedError], None]) -
     except (TypeError, ValueError, StoreError) as error:
         message = f"the workflows cannot be registered: {error}"
         raise StartupError(message) from error
-    if settings.publisher == _LOCAL:
-        _warn_of_lost_outputs(thread.engine.definitions())
+    if isinstance(publisher, LocalBus):
+        _warn_of_lost_outputs(thread.engine.definitions(), publisher)
     return thread

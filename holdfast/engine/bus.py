@@ -48,6 +48,7 @@ class LocalBus:
         self._kept: deque[Record] = deque()
         self._kept_bytes = 0
         self._handlers: defaultdict[str, list[Handler]] = defaultdict(list)
+        self._receivers: dict[str, Receiver] = {}
 
     @property
     def records(self) -> list[Record]:
@@ -59,13 +60,15 @@ class LocalBus:
         self._handlers[topic].append(handler)
 
     def forward(self, topics: Iterable[str], receiver: Receiver) -> None:
-        """Hand the records of some topics to a receiver, such as `Engine.deliver`, from now on."""
+        """Hand the records of some topics to a receiver from now on, and no more to the one before it.
 
-        async def hand_over(record: Record) -> None:
-            await receiver(record.topic, record.key, record.value, id=record.id)
+        An engine does so with its own `Engine.deliver`, for the topics that it maps to signals.
+        """
+        self._receivers.update(dict.fromkeys(topics, receiver))
 
-        for topic in topics:
-            self.subscribe(topic, hand_over)
+    def hears(self, topic: str) -> bool:
+        """Say whether anybody in this process wants the records of a topic."""
+        return bool(self._handlers.get(topic)) or topic in self._receivers
 
     async def open(self) -> None:
         """Do nothing: it is there."""
@@ -86,14 +89,17 @@ class LocalBus:
             raise PublishError(message, failed=failed)
 
     async def _hand_over(self, record: Record) -> str:
-        """Call the handlers of a record, and say what one of them raised."""
-        for handler in list(self._handlers.get(record.topic, ())):
-            try:
+        """Call whoever wants a record, and say what one of them raised."""
+        try:
+            for handler in list(self._handlers.get(record.topic, ())):
                 answer = handler(record)
                 if inspect.isawaitable(answer):
                     await answer
-            except Exception as error:  # noqa: BLE001 - a handler is anybody's code
-                return f"a handler raised {type(error).__name__}: {error}".removesuffix(": ")
+            receiver = self._receivers.get(record.topic)
+            if receiver is not None:
+                await receiver(record.topic, record.key, record.value, id=record.id)
+        except Exception as error:  # noqa: BLE001 - a handler is anybody's code
+            return f"a handler raised {type(error).__name__}: {error}".removesuffix(": ")
         return ""
 
     def _remember(self, record: Record) -> None:

@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from holdfast import Engine, PublishError, WorkflowContext, workflow
+from holdfast import Engine, PublishError, TopicMapping, WorkflowContext, workflow
 from holdfast.publishers import LocalBus, Publisher, Record
 from holdfast.stores import MemoryStore
 from holdfast.testing import TestEnvironment
-from tests.unit.engine.kit import engine_on, eventually, on_skipping_loop
+from tests.play import Anything
+from tests.unit.engine.kit import collect, died, engine_on, eventually, on_skipping_loop
 
 
 def record(number: int, topic: str = "numbers", size: int = 1) -> Record:
@@ -71,10 +72,67 @@ async def test_records_of_some_topics_are_forwarded_to_a_receiver_with_all_that_
         received.append((topic, key, value, id))
         return "taken"
 
+    async def fail(topic: str, key: str | None, value: bytes, *, id: str) -> None:
+        raise AssertionError("it was replaced")
+
+    bus.forward(["numbers"], fail)
     bus.forward(["numbers"], deliver)
     await bus.publish([Record("numbers", "k", b"1", "a/b/1"), record(2, "letters")])
 
     assert received == [("numbers", "k", b"1", "a/b/1")]
+    assert (bus.hears("numbers"), bus.hears("letters")) == (True, False)
+
+
+@workflow(outputs=["workflow-signals", "payments"])
+async def tells(ctx: WorkflowContext) -> None:
+    """Signal another run by the convention of our own topic, and one by a mapping."""
+    ctx.output_json("workflow-signals", {"workflow_id": "b", "signal": "greeting", "payload": "hello"})
+    ctx.output_json("payments", {"order": "7", "cents": 5})
+
+
+async def listens(ctx: WorkflowContext, name: str) -> Anything:
+    return await ctx.receive_signal(name)
+
+
+@on_skipping_loop
+async def test_records_of_topics_that_the_engine_maps_come_back_as_signals_once() -> None:
+    topics = [
+        TopicMapping("workflow-signals"),
+        TopicMapping("payments", workflow_id="order-{data.order}", signal="paid"),
+    ]
+    store = MemoryStore()
+    engine = engine_on(store, workflows=[tells, listens], topics=topics)
+    async with engine:
+        first = await engine.start(listens, "greeting", id="b")
+        second = await engine.start(listens, "paid", id="order-7")
+        await engine.execute(tells, id="a")
+
+        assert await first.result() == "hello"
+        assert await second.result() == {"order": "7", "cents": 5}
+        (received,) = [event for event in await engine.history("b") if event.type == "signal_received"]
+        assert received.id.startswith("a/")
+        assert received.id.endswith("/1")
+
+
+@on_skipping_loop
+async def test_a_record_that_comes_back_after_a_crash_is_not_applied_twice() -> None:
+    @workflow(outputs=["workflow-signals"])
+    async def tells_once(ctx: WorkflowContext) -> None:
+        ctx.output_json("workflow-signals", {"workflow_id": "b", "signal": "n", "payload": 1})
+        await ctx.receive_signal("end")
+
+    store, bus = MemoryStore(), LocalBus()
+    engine = engine_on(store, workflows=[tells_once, collect], publisher=bus)
+    await engine.open()
+    await engine.start(collect, 3, id="b")
+    await engine.start(tells_once, id="a")
+    await eventually(lambda: bus.records)
+    await died(engine)
+
+    async with engine_on(store, workflows=[tells_once, collect], publisher=bus) as engine:
+        await eventually(lambda: len(bus.records) == 2)
+        await engine.settled()
+        assert await engine.query("b", "taken") == [1]
 
 
 async def test_the_newest_records_are_kept_by_number_and_by_size() -> None:
