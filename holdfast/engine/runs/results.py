@@ -197,7 +197,8 @@ class Published(Item):
     """Outputs have left.
 
     Attributes:
-        write: Store it now; otherwise it goes with the next commit of an open run, if that comes.
+        write: Store it now; otherwise it goes with the next commit of the run, if that comes. That of the last output
+            of a run that has ended is stored at once, for nothing else keeps the run in memory.
     """
 
     entries: Sequence[Outgoing]
@@ -208,6 +209,7 @@ class Published(Item):
         gone = [run.outbox.pop((entry.run_id, entry.number), None) for entry in self.entries]
         if any(gone):
             run.removed_at = run.head.revision
-        if (self.write or not run.is_open) and run.removed_at == run.head.revision:
+        is_done = not run.is_open and not run.outbox
+        if (self.write or is_done) and run.removed_at == run.head.revision:
             run.changed = True
         return self.write or run.changed

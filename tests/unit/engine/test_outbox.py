@@ -59,6 +59,19 @@ async def test_a_run_that_waits_gets_one_commit_for_all_that_has_left() -> None:
         assert writes_of(store, "a") == before + 1
 
 
+@on_skipping_loop
+async def test_a_run_that_has_ended_gets_one_commit_for_all_that_leaves_after_its_end() -> None:
+    store, broker = Store(), Broker()
+    async with engine_on(store, workflows=ALL, publisher=broker) as engine:
+        await engine.execute(counts, 50, id="a")
+        before = writes_of(store, "a")
+        await engine.settled()
+
+        assert len(broker.taken) == 50
+        assert outbox(store, "a") == []
+        assert writes_of(store, "a") == before + 1
+
+
 @pytest.mark.parametrize("name", ["counts", "chain_that_counts"])
 @on_skipping_loop
 async def test_an_outbox_is_empty_once_all_has_left_and_the_run_has_no_work(name: str) -> None:
