@@ -10,8 +10,6 @@ from holdfast.core.errors import FencedError, StoreError
 from holdfast.engine.runs.results import Published
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from holdfast.engine.records.outbox import Outgoing
     from holdfast.engine.runs.items import Item
 
@@ -24,11 +22,6 @@ _LINGER_SECONDS: Final = 0.5
 class Post(Protocol):
     """Takes what comes for runs."""
 
-    @property
-    def live(self) -> Mapping[str, object]:
-        """The runs in memory, by workflow id."""
-        ...
-
     def submit(self, workflow_id: str, item: Item) -> None:
         """Put something into a run's inbox; the run is read if it is not in memory."""
         ...
@@ -37,8 +30,8 @@ class Post(Protocol):
 class Removals:
     """Outputs that have left, and may still stand in the outbox of their run as it is stored.
 
-    A run that is in memory is told at once, and its next commit stores it. A moment later whoever has had no commit
-    gets one. What a crash takes with it in between is published again under the same id.
+    A run is told at once, and its next commit stores it. A moment later whoever has had no commit gets one. What a
+    crash takes with it in between is published again under the same id.
     """
 
     def __init__(self, post: Post) -> None:
@@ -53,8 +46,7 @@ class Removals:
     def add(self, workflow_id: str, entry: Outgoing) -> None:
         """Take an output out of the outbox of its run."""
         self._gone.setdefault(workflow_id, {})[entry.run_id, entry.number] = entry
-        if workflow_id in self._post.live:
-            self._tell(workflow_id, [entry], write=False)
+        self._tell(workflow_id, [entry], write=False)
         if self._timer is None and not self._halted:
             self._timer = self._loop.call_later(_LINGER_SECONDS, self._look)
 

@@ -114,11 +114,54 @@ async def test_a_run_that_comes_back_into_memory_too_early_does_not_publish_agai
         await engine.start(on_demand, id="a")
         for number in range(10):
             await engine.signal("a", "publish", ["numbers", str(number)])
+            await engine.settled()
             await engine.query("a", "stack")
             await engine.settled()
         await eventually(lambda: not outbox(store, "a"))
 
     assert broker.values == [str(number) for number in range(10)]
+
+
+@on_skipping_loop
+async def test_a_run_that_has_left_memory_is_read_once_for_all_that_has_left() -> None:
+    reads: list[str] = []
+
+    class Watched(Store):
+        async def read(self, keys):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            reads.extend(keys)
+            return await super().read(keys)
+
+    store, broker = Watched(), Broker()
+    broker.gate.clear()
+    async with engine_on(store, workflows=ALL, publisher=broker, max_cached_runs=0) as engine:
+        handle = await engine.start(on_demand, id="a")
+        for number in range(5):
+            await handle.signal("publish", ["numbers", str(number)])
+        await eventually(lambda: not engine.stats().live)
+        reads.clear()
+        broker.gate.set()
+        await eventually(lambda: not outbox(store, "a"))
+
+        assert reads.count("run:a") == 1
+
+
+@on_skipping_loop
+async def test_a_resume_does_not_put_in_line_again_what_stands_there() -> None:
+    broker = Broker()
+    broker.raises = lambda _records: PublishError("away")
+    async with engine_on(workflows=ALL, publisher=broker) as engine:
+        handle = await engine.start(on_demand, id="a")
+        await handle.signal("publish", ["numbers", "1"])
+        for _ in range(3):
+            await engine.pause("a")
+            await engine.resume("a")
+        assert engine.stats().outputs == 1
+        broker.raises = lambda _records: None
+        await eventually(lambda: broker.taken)
+        await engine.settled()
+
+        assert engine.stats().outputs == 0
+        assert broker.values == ["1"]
 
 
 # After the end of a process.
