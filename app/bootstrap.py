@@ -1,4 +1,4 @@
-"""From settings to an engine: the one place that names concrete stores."""
+"""From settings to an engine: the one place that names concrete stores and publishers."""
 
 from __future__ import annotations
 
@@ -11,21 +11,26 @@ from app.errors import StartupError
 from app.modules import load_functions
 from app.sidecar.subscriptions import mappings
 from holdfast import EngineThread, StoreError
+from holdfast.publishers import LocalBus
 from holdfast.stores import MemoryStore, SqliteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from app.otel import Spans
     from app.settings import Settings
     from holdfast import FencedError
-    from holdfast.ports import StateStore
+    from holdfast.core.definitions import WorkflowDefinition
+    from holdfast.ports import Publisher, StateStore
 
-__all__ = ["build_engine", "build_spans", "make_store"]
+__all__ = ["build_engine", "build_spans", "make_publisher", "make_store"]
+
+_log = logging.getLogger("holdfast.service")
 
 _SQLITE = "sqlite:///"
 _MEMORY = "memory:"
 _DAPR = "dapr:"
+_LOCAL = "local"
 _FILE_WAIT = timedelta(seconds=30)
 _SIDECAR_WAIT = timedelta(minutes=5)
 
@@ -56,7 +61,39 @@ def _dapr_store(component: str, settings: Settings) -> StateStore:
     except ModuleNotFoundError as error:
         message = f"HOLDFAST_STORE: {settings.store!r} needs the extra: pip install 'holdfast[dapr]' ({error})"
         raise StartupError(message) from error
-    return DaprStore(component, connect_timeout=_SIDECAR_WAIT if settings.store_wait is None else settings.store_wait)
+    return DaprStore(component, connect_timeout=_sidecar_wait(settings))
+
+
+def _sidecar_wait(settings: Settings) -> timedelta:
+    return _SIDECAR_WAIT if settings.store_wait is None else settings.store_wait
+
+
+def make_publisher(settings: Settings) -> Publisher:
+    """Make the publisher that the settings name.
+
+    Raises:
+        StartupError: There is none of that kind.
+    """
+    if settings.publisher == _LOCAL:
+        return LocalBus(keep=0)
+    if not settings.publisher.startswith(_DAPR) or settings.publisher == _DAPR:
+        message = f"HOLDFAST_PUBLISHER: {settings.publisher!r} is not a publisher: write dapr:component or local"
+        raise StartupError(message)
+    try:
+        from holdfast.publishers.dapr import DaprPublisher  # noqa: PLC0415 - an extra, which takes a while to import
+    except ModuleNotFoundError as error:
+        message = f"HOLDFAST_PUBLISHER: {settings.publisher!r} needs the extra: pip install 'holdfast[dapr]' ({error})"
+        raise StartupError(message) from error
+    return DaprPublisher(settings.publisher.removeprefix(_DAPR), connect_timeout=_sidecar_wait(settings))
+
+
+def _warn_of_lost_outputs(definitions: Iterable[WorkflowDefinition], bus: LocalBus) -> None:
+    """Say so where workflows publish and nobody can hear them."""
+    topics = sorted({topic for known in definitions for topic in known.outputs if not bus.hears(topic)})
+    if topics:
+        _log.warning(
+            "outputs to %s go nowhere: set HOLDFAST_PUBLISHER=dapr:component to publish them", ", ".join(topics)
+        )
 
 
 def build_spans(settings: Settings) -> Spans | None:
@@ -83,15 +120,17 @@ def build_engine(settings: Settings, on_fenced: Callable[[FencedError], None]) -
         on_fenced: Called, on the engine's thread, when another process has taken the runs over.
 
     Raises:
-        StartupError: The store is of no known kind, a module cannot be used, or two functions claim one name.
+        StartupError: The store or publisher is of no known kind, a module cannot be used, or two functions claim one
+            name.
     """
-    store = make_store(settings)
+    store, publisher = make_store(settings), make_publisher(settings)
     functions = load_functions(settings.workflows)
     if not functions.workflows:
-        logging.getLogger("holdfast.service").warning("no workflows are loaded: set HOLDFAST_WORKFLOWS=module,module")
+        _log.warning("no workflows are loaded: set HOLDFAST_WORKFLOWS=module,module")
     try:
-        return EngineThread(
+        thread = EngineThread(
             store,
+            publisher=publisher,
             workflows=functions.workflows,
             activities=functions.activities,
             instance=settings.instance,
@@ -105,3 +144,6 @@ def build_engine(settings: Settings, on_fenced: Callable[[FencedError], None]) -
     except (TypeError, ValueError, StoreError) as error:
         message = f"the workflows cannot be registered: {error}"
         raise StartupError(message) from error
+    if isinstance(publisher, LocalBus):
+        _warn_of_lost_outputs(thread.engine.definitions(), publisher)
+    return thread

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from app.calls import Calls
 from app.errors import BusyError, NotReadyError, StartupError
-from holdfast import FencedError, StoreError
+from holdfast import FencedError, PublishError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -89,7 +89,7 @@ class Service:
         notice.start()
         try:
             thread.open()
-        except StoreError as error:
+        except (PublishError, StoreError) as error:
             raise StartupError(str(error)) from error
         finally:
             notice.cancel()

@@ -86,6 +86,8 @@ class Settings(BaseSettings):
             for a state component of the sidecar, or ``memory:``.
         store_wait: How long to wait at start for the store: until another process lets go of a file (30 seconds by
             default), or a sidecar answers (5 minutes).
+        publisher: Where outputs go: ``dapr:component`` for a pub/sub component of the sidecar, or ``local``: they are
+            not heard outside of this process.
         workflows: The modules whose workflows and activities it runs; see `app.modules`.
         address: ``host:port`` to listen on; port 0 takes a free one.
         token: What callers have to present; needed where others than this machine can reach the address.
@@ -121,6 +123,7 @@ class Settings(BaseSettings):
 
     store: str = "sqlite:///holdfast.db"
     store_wait: DurationField | None = None
+    publisher: str = "local"
     workflows: Annotated[tuple[str, ...], NoDecode] = ()
     address: Annotated[Address, NoDecode] = Address("127.0.0.1", 8000)
     token: SecretStr | None = None

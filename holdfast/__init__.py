@@ -1,8 +1,9 @@
 """Holdfast: durable workflows as plain async functions."""
 
 from holdfast.core.activities import ActivityContext
+from holdfast.core.channel import SignalChannel
 from holdfast.core.children import ChildHandle
-from holdfast.core.context import CancelToken, SignalChannel, WorkflowContext
+from holdfast.core.context import CancelToken, WorkflowContext
 from holdfast.core.definitions import activity, workflow
 from holdfast.core.errors import (
     ActivityError,
@@ -15,10 +16,12 @@ from holdfast.core.errors import (
     NondeterminismError,
     NonRetryableError,
     PayloadError,
+    PublishError,
     QueryError,
     RequestConflictError,
     StoreError,
     StoreUnavailableError,
+    UndeclaredTopicError,
     UnknownProviderError,
     UnsupportedOperationError,
     UpdateRejectedError,
@@ -88,10 +91,12 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them, not by letter
     "NonRetryableError",
     "NondeterminismError",
     "PayloadError",
+    "PublishError",
     "QueryError",
     "RequestConflictError",
     "StoreError",
     "StoreUnavailableError",
+    "UndeclaredTopicError",
     "UnknownProviderError",
     "UnsupportedOperationError",
     "UpdateRejectedError",

@@ -21,6 +21,8 @@ __all__ = [
     "Document",
     "Expectation",
     "Guard",
+    "Publisher",
+    "Record",
     "StateStore",
     "Timer",
     "Tracing",
@@ -154,6 +156,55 @@ class StateStore(Protocol):
 
     async def close(self) -> None:
         """Let go of the backend. Closing twice is harmless; reading or writing afterwards is a `StoreError`."""
+        ...
+
+
+class Record(NamedTuple):
+    """An output on its way to a broker.
+
+    Attributes:
+        topic: Where it goes.
+        key: What the broker may part and order by; None where there is none.
+        value: What it carries.
+        id: ``<workflow id>/<run id>/<number>``: the same each time the record is published, and no other record's.
+        content_type: What the value is: ``application/json``, ``text/plain`` (UTF-8) or ``application/octet-stream``.
+    """
+
+    topic: str
+    key: str | None
+    value: bytes
+    id: str
+    content_type: str = "application/octet-stream"
+
+
+class Publisher(Protocol):
+    """Where the outputs of runs go. It retries nothing, and need not know a record that it had before.
+
+    The engine makes one call at a time, with at most one record of each workflow id in it, so an adapter may publish
+    the records of a call in any order. Whatever it raises, the engine publishes again, under the same ids.
+    """
+
+    async def open(self) -> None:
+        """Get ready to publish.
+
+        Raises:
+            PublishError: It cannot be used: the engine does not open.
+        """
+        ...
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        """Publish records; when this returns, the broker has all of them.
+
+        Args:
+            records: At least one; the ids are unique within the call.
+
+        Raises:
+            PublishError: Some may be missing; it tells which, and which will never be taken as they are.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of the broker. Closing twice is harmless."""
         ...
 
 

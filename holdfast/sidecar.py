@@ -1,4 +1,4 @@
-"""The way to a Dapr sidecar: where it is, what opens it, and how the connection is kept alive."""
+"""The way to a Dapr sidecar: where it is, what opens it, how the connection is kept alive, what a call failed with."""
 
 from __future__ import annotations
 
@@ -13,10 +13,20 @@ from dapr.proto import api_service_v1
 from holdfast.core.errors import StoreError
 from holdfast.secret import Secret
 
-__all__ = ["Headers", "SidecarToken", "connect", "sidecar_address"]
+__all__ = [
+    "Headers",
+    "SidecarToken",
+    "connect",
+    "details_of",
+    "is_too_large",
+    "sidecar_address",
+    "status_of",
+    "words_of",
+]
 
 _DEFAULT_PORT: Final = "50001"
 _TOKEN_HEADER: Final = "dapr-api-token"  # noqa: S105 - the name of a header
+_TOO_LARGE: Final = ("larger than max", "message too large")
 
 # The sidecar closes connections that are pinged more often than every 8 s, and serves again right after a restart.
 _CHANNEL_OPTIONS: Final = (
@@ -87,3 +97,27 @@ def connect(address: str) -> tuple[grpc.aio.Channel, Any]:
         channel = grpc.aio.insecure_channel(endpoint.endpoint, options)
     stub: Any = api_service_v1.DaprStub
     return channel, stub(channel)
+
+
+def status_of(error: grpc.RpcError) -> grpc.StatusCode | None:
+    """Give the status that a failed call came back with; None where there is none."""
+    code = getattr(error, "code", lambda: None)()
+    return code if isinstance(code, grpc.StatusCode) else None
+
+
+def details_of(error: grpc.RpcError) -> str:
+    """Give the words that came with the status."""
+    return str(getattr(error, "details", lambda: "")() or "")
+
+
+def words_of(error: grpc.RpcError) -> str:
+    """Say how a call failed, for a message."""
+    status = status_of(error)
+    return f"{status.name if status else type(error).__name__}: {details_of(error)}"
+
+
+def is_too_large(error: grpc.RpcError) -> bool:
+    """Say whether a request or its answer was over the sidecar's limit of one message."""
+    return status_of(error) is grpc.StatusCode.RESOURCE_EXHAUSTED and any(
+        text in details_of(error) for text in _TOO_LARGE
+    )

@@ -9,13 +9,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from holdfast.core.activities import ActivityOptions
+from holdfast.core.channel import SignalChannel, within
 from holdfast.core.children import ChildHandle, ParentClose, start_child
-from holdfast.core.codec import Decoder, decode_json, decoder_for, encode
+from holdfast.core.codec import decode_json, decoder_for, encode
 from holdfast.core.completion import CompletionOrder
 from holdfast.core.durations import Duration, milliseconds
 from holdfast.core.errors import PayloadError
 from holdfast.core.history import Command, EventType
 from holdfast.core.ids import check_id
+from holdfast.core.outputs import send_json, send_plain
 
 if TYPE_CHECKING:
     import random
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from holdfast.core.instance import Instance
     from holdfast.core.retry import RetryPolicy
 
-__all__ = ["CancelToken", "SignalChannel", "WorkflowContext"]
+__all__ = ["CancelToken", "WorkflowContext"]
 
 T = TypeVar("T")
 
@@ -177,7 +179,7 @@ class WorkflowContext:
         decode = decode_json if type is None else decoder_for(type, f"signal {name!r}")
         mailbox = self._run.mailbox(name)
         taken = mailbox.take()
-        return decode(await (taken if timeout is None else _within(timeout, taken, f"signal {name!r} did not come")))
+        return decode(await (taken if timeout is None else within(timeout, taken, f"signal {name!r} did not come")))
 
     def signal_channel(self, name: str, *, type: Any = None) -> SignalChannel:
         """Give the signals of a name as an async iterator that never ends."""
@@ -198,6 +200,37 @@ class WorkflowContext:
         sent = Command(EventType.SIGNAL_SENT, run.loop.now_ms, command_id, name, raw, {"workflow_id": workflow_id})
         return run.expect(sent, decode_json, shown=True)
 
+    def output(self, topic: str, value: str | bytes, *, key: str | None = None) -> None:
+        """Publish a text or bytes as they are, once this run's progress is durable.
+
+        The outputs of a run leave in the order it asked for them, each at least once and always under the same id.
+
+        Args:
+            topic: One of those that the workflow declares: ``@workflow(outputs=[...])``.
+            value: What to publish.
+            key: What the broker may part and order by; the workflow id by default.
+
+        Raises:
+            UndeclaredTopicError: The workflow does not declare the topic.
+            PayloadError: The value is too large or neither text nor bytes, the topic or key cannot be stored, or 1,000
+                effects of the run have not been carried out yet.
+        """
+        send_plain(self._run, topic, value, key)
+
+    def output_json(self, topic: str, value: object, *, key: str | None = None) -> None:
+        """Publish a value as JSON, once this run's progress is durable; the rest is as for `output`.
+
+        Args:
+            topic: One of those that the workflow declares.
+            value: Any JSON value, dataclass or pydantic model.
+            key: What the broker may part and order by; the workflow id by default.
+
+        Raises:
+            UndeclaredTopicError: The workflow does not declare the topic.
+            PayloadError: As for `output`, or the value has no JSON form.
+        """
+        send_json(self._run, topic, value, key)
+
     async def sleep(self, duration: Duration) -> None:
         """Wait by a durable timer."""
         await asyncio.sleep(milliseconds(duration, "duration") / 1000)
@@ -210,7 +243,7 @@ class WorkflowContext:
         """
         if not condition():
             holds = self._run.add_condition(condition)
-            await (holds if timeout is None else _within(timeout, holds, "the condition did not hold"))
+            await (holds if timeout is None else within(timeout, holds, "the condition did not hold"))
 
     def as_completed(self, awaitables: Iterable[Awaitable[T]]) -> CompletionOrder[T]:
         """Iterate over awaitables in the order they complete, as `asyncio.as_completed` does, but deterministically."""
@@ -330,36 +363,6 @@ class WorkflowContext:
         run.attributes = merged
 
 
-class SignalChannel:
-    """The signals of one name, as an async iterator that never ends."""
-
-    __slots__ = ("_decode", "_name", "_run")
-
-    def __init__(self, run: Instance, name: str, decode: Decoder) -> None:
-        """Read the signals of a name."""
-        self._run = run
-        self._name = name
-        self._decode = decode
-
-    async def receive(self, *, timeout: Duration | None = None) -> Any:
-        """Take the oldest signal, waiting for one if there is none.
-
-        Raises:
-            TimeoutError: None came in time.
-        """
-        taken = self._run.mailbox(self._name).take()
-        what = f"signal {self._name!r} did not come"
-        return self._decode(await (taken if timeout is None else _within(timeout, taken, what)))
-
-    def __aiter__(self) -> SignalChannel:
-        """Iterate over signals as they come."""
-        return self
-
-    async def __anext__(self) -> Any:
-        """Take the next signal."""
-        return await self.receive()
-
-
 class _ContinueAsNew(BaseException):
     """Leaves workflow code; not an `Exception`, so that it passes ordinary handlers."""
 
@@ -377,16 +380,3 @@ class _RunLogger(logging.LoggerAdapter[logging.Logger]):
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         kwargs["extra"] = {**(self.extra or {}), **kwargs.get("extra", {})}
         return msg, kwargs
-
-
-async def _within(timeout: Duration, awaitable: Awaitable[T], what: str) -> T:
-    seconds = milliseconds(timeout, "timeout") / 1000
-    limit = asyncio.timeout(seconds)
-    try:
-        async with limit:
-            return await awaitable
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        message = f"{what} within {seconds:g} s"
-        raise TimeoutError(message) from None

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from holdfast.core.activities import ActivityContext, ActivityOptions
 from holdfast.core.codec import Decoder, decoder_for, schema_for
 from holdfast.core.errors import PayloadError
+from holdfast.core.outputs import declared_topics
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from holdfast.core.durations import Duration
     from holdfast.core.retry import RetryPolicy
 
@@ -40,6 +43,7 @@ _ACTIVITY = "__holdfast_activity__"
 class _WorkflowMark:
     name: str | None
     version: str
+    outputs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +55,26 @@ class _ActivityMark:
 @overload
 def workflow(function: F, /) -> F: ...
 @overload
-def workflow(*, name: str | None = None, version: str = "1") -> Callable[[F], F]: ...
-def workflow(function: F | None = None, /, *, name: str | None = None, version: str = "1") -> F | Callable[[F], F]:
+def workflow(*, name: str | None = None, version: str = "1", outputs: Iterable[str] = ()) -> Callable[[F], F]: ...
+def workflow(
+    function: F | None = None, /, *, name: str | None = None, version: str = "1", outputs: Iterable[str] = ()
+) -> F | Callable[[F], F]:
     """Declare a workflow; a bare ``async def`` may be registered without it.
 
     Args:
         function: The function, where the decorator is used without parentheses.
         name: What it is called in histories and requests; the function's own name by default.
         version: Which version of that name this is. A run stays with the version it was started on.
+        outputs: The topics that it may publish to; an output to another raises `UndeclaredTopicError`.
+
+    Raises:
+        TypeError: The topics are one text and not a list.
+        PayloadError: A topic is no text, or empty.
     """
+    topics = declared_topics(outputs)
 
     def mark(target: F) -> F:
-        setattr(target, _WORKFLOW, _WorkflowMark(name, version))
+        setattr(target, _WORKFLOW, _WorkflowMark(name, version, topics))
         return target
 
     return mark if function is None else mark(function)
@@ -115,6 +127,7 @@ class WorkflowDefinition:
     Attributes:
         takes_input: It has a parameter besides the context.
         decode_input: Gives what its function is called with besides the context, for an input as JSON.
+        outputs: The topics that it declares.
     """
 
     name: str
@@ -125,6 +138,7 @@ class WorkflowDefinition:
     decode_result: Decoder
     input_schema: dict[str, Any]
     doc: str
+    outputs: frozenset[str]
 
     @classmethod
     def of(cls, function: WorkflowFunction) -> WorkflowDefinition:
@@ -153,6 +167,7 @@ class WorkflowDefinition:
             decoder_for(result, f"result of workflow {name!r}"),
             schema_for(_resolve(function, inputs[0].annotation)) if inputs else {"type": "null"},
             inspect.getdoc(function) or "",
+            mark.outputs,
         )
 
 

@@ -11,6 +11,7 @@ HoldfastError
 ├── QueryError                 the caller's fault: unknown query, or the handler raised
 ├── InvalidIdError             the caller's fault: an id that no store could keep
 ├── PayloadError               the caller's fault: a value that does not fit its type, JSON or a limit
+├── UndeclaredTopicError       seen by workflow code: an output to a topic that its workflow does not declare
 ├── RequestConflictError       the caller's fault: a request id used again for another request
 ├── WorkflowFailedError        how a run ended
 │   ├── WorkflowCanceledError
@@ -20,6 +21,7 @@ HoldfastError
 ├── ChildWorkflowError         seen by workflow code: a child run did not complete
 ├── NondeterminismError        workflow code did what cannot be replayed
 ├── FencedError                the platform: another process owns the runs now
+├── PublishError               the platform: outputs were not published, or perhaps not
 ├── UnknownProviderError       the caller's fault: no executor or store of that name
 └── StoreError                 the platform
     ├── StoreUnavailableError  the outcome of the call is unknown
@@ -32,7 +34,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from holdfast.core.failure import FailureInfo
 
@@ -47,10 +49,12 @@ __all__ = [
     "NonRetryableError",
     "NondeterminismError",
     "PayloadError",
+    "PublishError",
     "QueryError",
     "RequestConflictError",
     "StoreError",
     "StoreUnavailableError",
+    "UndeclaredTopicError",
     "UnknownProviderError",
     "UnsupportedOperationError",
     "UpdateRejectedError",
@@ -128,6 +132,19 @@ class PayloadError(HoldfastError):
         self.field = field
         self.faults = tuple(faults)
         self.too_large = too_large
+
+
+class UndeclaredTopicError(HoldfastError):
+    """An output was asked for to a topic that the workflow does not declare; nothing was recorded.
+
+    Attributes:
+        topic: The topic.
+    """
+
+    def __init__(self, message: str, *, topic: str) -> None:
+        """Keep which topic."""
+        super().__init__(message)
+        self.topic = topic
 
 
 class RequestConflictError(HoldfastError):
@@ -222,6 +239,25 @@ class NondeterminismError(HoldfastError):
 
 class FencedError(HoldfastError):
     """Another process has taken the runs over; this one has stopped and must not write."""
+
+
+class PublishError(HoldfastError):
+    """Records were not published, or perhaps not: a `Publisher` raises it, and the engine tries again.
+
+    Where neither attribute names a record, any record of the call may be missing: the publisher is away.
+
+    Attributes:
+        failed: Why records may be missing, by their ids; those of the call that are not named have gone through.
+        refused: Why the publisher will not take records, by their ids: they are tried again at long intervals.
+    """
+
+    def __init__(
+        self, message: str, *, failed: Mapping[str, str] | None = None, refused: Mapping[str, str] | None = None
+    ) -> None:
+        """Keep what is known of each record."""
+        super().__init__(message)
+        self.failed = dict(failed or {})
+        self.refused = dict(refused or {})
 
 
 class UnknownProviderError(HoldfastError):

@@ -76,6 +76,8 @@ class EventType(StrEnum):
         CHILD_STARTED: Command: start a child run.
         CHILD_CANCEL_REQUESTED: Command: ask a child run to cancel.
         SIGNAL_SENT: Command: send a signal to another run.
+        OUTPUT_SENT: Command: publish the value to the topic that is its name, once this is durable.
+        OUTPUT_REFUSED: Command: an output was asked for and not taken, for too many effects had not been carried out.
         ATTRIBUTES_SET: Command: set the search attributes to the value.
         PATCH_MARKED: Command: take the new side of a change to the code.
         UPDATE_COMPLETED: Command: answer an update; the value is the reply.
@@ -112,6 +114,8 @@ class EventType(StrEnum):
     CHILD_STARTED = "child_started"
     CHILD_CANCEL_REQUESTED = "child_cancel_requested"
     SIGNAL_SENT = "signal_sent"
+    OUTPUT_SENT = "output_sent"
+    OUTPUT_REFUSED = "output_refused"
     ATTRIBUTES_SET = "attributes_set"
     PATCH_MARKED = "patch_marked"
     UPDATE_COMPLETED = "update_completed"
@@ -165,6 +169,8 @@ COMMANDS: Final = frozenset(
         EventType.CHILD_STARTED,
         EventType.CHILD_CANCEL_REQUESTED,
         EventType.SIGNAL_SENT,
+        EventType.OUTPUT_SENT,
+        EventType.OUTPUT_REFUSED,
         EventType.ATTRIBUTES_SET,
         EventType.PATCH_MARKED,
         EventType.UPDATE_COMPLETED,

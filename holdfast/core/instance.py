@@ -26,7 +26,7 @@ from holdfast.core.unwind import Unwind, unwind
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Sequence, Sized
 
     from holdfast.core.codec import Decoder
     from holdfast.core.definitions import WorkflowDefinition
@@ -67,6 +67,8 @@ class Instance:
         host: What it shares with other runs.
         replaying: Whether events are applied that were applied before.
         known_patches: The patches marked in the history that is being replayed.
+        known_refusals: The outputs that were refused in it, by the ids of their commands.
+        outbox: What the run wants done to others and is not known to be done; the engine shares its own here.
         outcome: The command that ended the run; None while it is open.
         fault: Why the run cannot go on, in words; None while it can. The event that caused it has not been applied.
         waiting: Commands that wait for an answer, by id.
@@ -83,8 +85,8 @@ class Instance:
     __slots__ = (
         "_commands", "_conditions", "_context", "_generators", "_history_size", "_mode", "_patches", "_tasks",
         "_unwound", "attributes", "cancel_reason", "cancel_requested", "definition", "failure", "fault",
-        "handlers", "host", "info", "known_patches", "loop", "mailboxes", "main", "next_input", "outcome",
-        "replaying", "timed_out", "timers", "updates", "waiting",
+        "handlers", "host", "info", "known_patches", "known_refusals", "loop", "mailboxes", "main", "next_input",
+        "outbox", "outcome", "replaying", "timed_out", "timers", "updates", "waiting",
     )  # fmt: skip
 
     def __init__(self, definition: WorkflowDefinition, info: RunInfo, host: Host) -> None:
@@ -98,6 +100,8 @@ class Instance:
         self.main: WorkflowTask | None = None
         self.replaying = False
         self.known_patches: frozenset[str] = frozenset()
+        self.known_refusals: frozenset[str] = frozenset()
+        self.outbox: Sized = ()
         self.outcome: Command | None = None
         self.fault: str | None = None
         self.waiting: dict[str, Waiting] = {}
@@ -148,10 +152,8 @@ class Instance:
                 commands.append(self.outcome)
         except DidNotYieldError as error:
             self.fault = str(error)
-        except Exception as error:
-            self.host.logger.exception(
-                "workflow %r could not be activated", self.info.workflow_id, extra=self._log_fields
-            )
+        except Exception as error:  # noqa: BLE001 - whatever user code raises stalls its run alone
+            self._log("could not be activated", error)
             self.fault = f"{type(error).__name__}: {error}"
         finally:
             _set_running_loop(outer)
@@ -187,10 +189,7 @@ class Instance:
         self._mode = _Mode.CLOSING
         stubborn = self._inside(self._context.run, lambda: unwind(self.loop, self._tasks, self._generators))
         if stubborn:
-            words = ", ".join(stubborn)
-            self.host.logger.error(
-                "workflow %r would not unwind: %s", self.info.workflow_id, words, extra=self._log_fields
-            )
+            self._log(f"would not unwind: {', '.join(stubborn)}")
         self._tasks.clear()
         self._generators.clear()
         self.waiting.clear()
@@ -226,6 +225,11 @@ class Instance:
             message = f"the history is at its limit of {MAX_HISTORY_EVENTS:,} events: end it with ctx.continue_as_new"
             raise PayloadError(message, too_large=True)
         commands.append(command)
+
+    @property
+    def asked(self) -> Sequence[Command]:
+        """What was asked for in this activation so far."""
+        return self._commands or ()
 
     def check_commands_allowed(self, what: str) -> None:
         """Raise unless workflow code may ask for things now.
@@ -328,13 +332,11 @@ class Instance:
     def report(self, message: str, error: BaseException | None) -> None:
         """Log what went wrong beside the main line of the run."""
         if not self.silent:
-            self.host.logger.error(
-                "workflow %r: %s", self.info.workflow_id, message, exc_info=error, extra=self._log_fields
-            )
+            self._log(f"reports: {message}", error)
 
-    @property
-    def _log_fields(self) -> dict[str, str]:
-        return self.info.log_fields(self.definition.name)
+    def _log(self, words: str, error: BaseException | None = None) -> None:
+        fields = self.info.log_fields(self.definition.name)
+        self.host.logger.error("workflow %r %s", self.info.workflow_id, words, exc_info=error, extra=fields)
 
     # Inside an activation.
 

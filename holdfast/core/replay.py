@@ -34,6 +34,7 @@ def replay_history(run: Instance, history: Sequence[Event]) -> None:
     """
     run.replaying = True
     run.known_patches = frozenset(event.name for event in history if event.type is EventType.PATCH_MARKED)
+    run.known_refusals = frozenset(event.id for event in history if event.type is EventType.OUTPUT_REFUSED)
     position = 0
     while position < len(history):
         event = _applied(history, position)

@@ -9,6 +9,7 @@ from holdfast.core.durations import Duration, milliseconds
 from holdfast.core.history import RunStatus
 from holdfast.core.ids import check_id
 from holdfast.engine.asking import Filter, failed_run, make_start
+from holdfast.engine.bus import LocalBus
 from holdfast.engine.calls import RunCalls
 from holdfast.engine.handle import WorkflowHandle
 from holdfast.engine.lifecycle import EngineOptions, Parts
@@ -67,7 +68,10 @@ class Engine(RunCalls, TopicCalls):
             TypeError: A function cannot be used as what it is given for, or there is no such option.
             ValueError: Two functions claim one name.
         """
-        self._parts = Parts(store, workflows, activities, hooks, EngineOptions(**options))
+        chosen = EngineOptions(**options)
+        self._parts = Parts(store, workflows, activities, hooks, chosen)
+        if isinstance(chosen.publisher, LocalBus):
+            chosen.publisher.forward([mapping.topic for mapping in chosen.topics], self.deliver)
 
     # Its life.
 

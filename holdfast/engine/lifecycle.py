@@ -14,6 +14,7 @@ from holdfast.core.durations import Duration, milliseconds
 from holdfast.core.errors import FencedError, StoreError, StoreUnavailableError
 from holdfast.core.host import Host
 from holdfast.core.registry import Registry
+from holdfast.engine.bus import LocalBus
 from holdfast.engine.clock import SystemClock
 from holdfast.engine.commits.checkpoint import CHECKPOINT_COMMITS, Checkpoints
 from holdfast.engine.commits.committer import Committer
@@ -26,7 +27,7 @@ from holdfast.engine.messages.routing import SIGNALS_TOPIC, TopicMapping
 from holdfast.engine.recovery import recover_runs
 from holdfast.engine.runs.world import MAX_PAYLOAD_BYTES, World
 from holdfast.engine.runtime import Runtime
-from holdfast.engine.stats import EngineStats
+from holdfast.engine.stats import EngineStats, outbox_of
 from holdfast.engine.views import instant
 from holdfast.engine.work.attempts import Attempts
 from holdfast.engine.work.courier import Courier
@@ -35,6 +36,7 @@ from holdfast.engine.work.gate import Gate
 from holdfast.engine.work.holding import Holding
 from holdfast.engine.work.hooks import HookCaller, Hooks
 from holdfast.engine.work.intake import Intake
+from holdfast.engine.work.outputs import Outputs
 from holdfast.engine.work.sweeper import Sweeper
 from holdfast.engine.work.watchdog import Watchdog
 
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from holdfast.core.definitions import ActivityFunction, WorkflowFunction
-    from holdfast.ports import Clock, StateStore, Tracing
+    from holdfast.ports import Clock, Publisher, StateStore, Tracing
 
 __all__ = ["EngineOptions", "Parts"]
 
@@ -50,8 +52,11 @@ _ENVELOPE_BYTES: Final = 16 * 1024
 """What a document needs besides the value in it."""
 
 
+_LAST_OUTPUTS_SECONDS: Final = 2.0
+"""How long the last outputs may take to leave when the engine closes; the next process publishes the others."""
+
 _LAST_WRITES_SECONDS: Final = 5.0
-"""How long the last writes may take when the engine closes, beyond the time that activities are given."""
+"""How long the last writes may take when the engine closes, beyond the time that activities and outputs are given."""
 
 
 def new_run_id() -> str:
@@ -67,6 +72,7 @@ class EngineOptions:
         clock: Where the time comes from.
         ids: Makes ids that never repeat.
         chance: Draws a random number in [0, 1).
+        publisher: Where outputs go; the engine opens and closes it.
         instance: Names this process across its restarts: a successor of the same name need not wait for it.
         partition: Which runs of the store are its own.
         max_cached_runs: How many runs stay in memory while nothing happens to them.
@@ -85,6 +91,7 @@ class EngineOptions:
     clock: Clock = field(default_factory=SystemClock)
     ids: Callable[[], str] = new_run_id
     chance: Callable[[], float] = random.random
+    publisher: Publisher = field(default_factory=LocalBus)
     instance: str = field(default_factory=socket.gethostname)
     partition: str = "0"
     max_cached_runs: int = 10_000
@@ -155,8 +162,10 @@ class Parts:
             raise StoreError(message)
         await self.store.open()
         try:
+            await self.options.publisher.open()
             await self._open_parts()
         except BaseException:
+            await self.options.publisher.close()
             await self.store.close()
             raise
 
@@ -179,6 +188,7 @@ class Parts:
         )
         runtime.attempts.tracing = self._tracing
         runtime.courier = Courier(self.world, self._reader, runtime)
+        runtime.outputs = Outputs(self.world, options.publisher, self._reader, runtime)
         self.looking = Looking(runtime, self.index, self._reader, self.registry)
         runtime.sweeper = Sweeper(self._reader, committer, runtime, self.log)
         self.dead_letters = runtime.dead_letters = DeadLetters(
@@ -193,6 +203,7 @@ class Parts:
         committer.on_commit = self._after_commit
         self.watchdog.start()
         self._spawn(committer.run())
+        self._spawn(runtime.outputs.run())
         if not self.store.capabilities.exclusive:
             self._spawn(self._renew())
         self._state = "open"
@@ -262,7 +273,9 @@ class Parts:
         answered = True
         await self.runtime.attempts.stop(drain)
         try:
-            async with asyncio.timeout(drain + _LAST_WRITES_SECONDS):
+            async with asyncio.timeout(drain + _LAST_OUTPUTS_SECONDS + _LAST_WRITES_SECONDS):
+                await self.runtime.runs_settled()
+                await self.runtime.outputs.stop(_LAST_OUTPUTS_SECONDS)
                 await self.runtime.settled()
                 await self._leave()
         except TimeoutError:
@@ -276,6 +289,7 @@ class Parts:
         await self._hooks.flush()
         self.watchdog.stop()
         self._state = "closed"
+        await self.options.publisher.close()
         await self.store.close()
 
     async def _leave(self) -> None:
@@ -353,10 +367,13 @@ class Parts:
             dict(runtime.ended),
             runtime.arrivals.loaded,
             runtime.evicted,
-            runtime.outbox(),
+            outbox_of(runtime.live.values()),
             {name: numbers.stats() for name, numbers in attempts.numbers.items()},
             self.committer.stats(),
             instant(self._committed_at) if self._committed_at else None,
             self._checkpoints.stats(),
             self._reader.retries,
+            runtime.outputs.waiting,
+            runtime.outputs.published,
+            len(runtime.world.stuck_outputs),
         )

@@ -12,6 +12,7 @@ from holdfast.engine.runs.effects import (
     Deliver,
     Dispatch,
     Ended,
+    Publish,
     Replied,
     Retry,
     Sweep,
@@ -50,6 +51,10 @@ def _deliver(runtime: Runtime, run: Run, effect: Deliver) -> None:
     runtime.courier.deliver(run, effect.entry)
 
 
+def _publish(runtime: Runtime, run: Run, effect: Publish) -> None:
+    runtime.outputs.deliver(run.workflow_id, effect.entry, effect.event)
+
+
 def _reply(runtime: Runtime, run: Run, effect: Replied) -> None:
     runtime.replies.resolve((run.workflow_id, effect.update_id), effect.event)
 
@@ -83,6 +88,7 @@ PERFORM: Final[dict[type, Callable[[Runtime, Run, Any], None]]] = {
     Dispatch: _dispatch,
     Abandon: _abandon,
     Deliver: _deliver,
+    Publish: _publish,
     Replied: _reply,
     Began: _begin,
     Retry: _retry,

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from holdfast.engine.work.dead_letters import DeadLetters
     from holdfast.engine.work.holding import Holding
     from holdfast.engine.work.hooks import HookCaller
+    from holdfast.engine.work.outputs import Outputs
     from holdfast.engine.work.sweeper import Sweeper
     from holdfast.engine.work.watchdog import Watchdog
 
@@ -75,6 +76,7 @@ class Runtime:
     courier: Courier
     holding: Holding
     dead_letters: DeadLetters
+    outputs: Outputs
     sweeper: Sweeper
     watchdog: Watchdog
     on_fenced: Callable[[FencedError], None]
@@ -147,6 +149,11 @@ class Runtime:
     @property
     def idle(self) -> bool:
         """Whether nothing goes on that does not wait for time or for somebody outside."""
+        return not self.outputs.busy and self.runs_idle
+
+    @property
+    def runs_idle(self) -> bool:
+        """Whether that is so but for outputs that are leaving."""
         return not (
             self._dirty
             or self.arrivals.expected
@@ -158,17 +165,18 @@ class Runtime:
         )
 
     async def settled(self) -> None:
-        """Wait until that is so, or the runtime is closed; most come to rest within a few turns of the loop."""
+        """Wait until it is idle, or closed; most come to rest within a few turns of the loop."""
+        await self._until(lambda: self.idle)
+
+    async def runs_settled(self) -> None:
+        """Wait until it is idle but for outputs that are leaving, or closed."""
+        await self._until(lambda: self.runs_idle)
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
         turns = 0
-        while not self.idle and self.closed_by is None:
+        while not holds() and self.closed_by is None:
             turns += 1
             await asyncio.sleep(0 if turns < _QUICK_TURNS else _SETTLE_SECONDS)
-
-    def outbox(self) -> Counter[str]:
-        """Count the effects on other runs that are on their way, by kind; a run that has any is in memory."""
-        return Counter(entry.kind.value for run in self.live.values() if run.outbox for entry in run.outbox.values())
-
-    # Turns.
 
     def mark(self, run: Run) -> None:
         """Let a run have its turn soon."""
@@ -313,6 +321,7 @@ class Runtime:
 
     def _abandon_all(self, error: StoreError | FencedError) -> None:
         self.alarm.stop()
+        self.outputs.halt()
         for run in self.live.values():
             for item in [*(item for item, _ in run.applied), *run.inbox]:
                 item.refuse(error)
@@ -377,6 +386,7 @@ class Runtime:
         """Take every run out of memory; nothing is applied any more."""
         self.arrivals.stop()
         self.alarm.stop()
+        self.outputs.halt()
         self._loop.call_soon(self._leave_all)
         await asyncio.sleep(0)
 

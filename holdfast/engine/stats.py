@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from holdfast.core.history import RunStatus
     from holdfast.engine.commits.numbers import CommitStats, IndexStats
+    from holdfast.engine.runs.run import Run
     from holdfast.engine.work.numbers import ActivityStats
 
-__all__ = ["EngineStats"]
+__all__ = ["EngineStats", "outbox_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,9 @@ class EngineStats:
         last_commit_at: When the last one was made, in UTC; None before the first.
         index: What is known of the index, an `IndexStats`.
         read_retries: How many reads of the store got no answer and were made again.
+        outputs: How many outputs wait to leave.
+        published: How many have left since it was opened.
+        stuck: How many workflow ids have an output that could not leave when it was last tried.
     """
 
     runs: Counter[str]
@@ -60,3 +64,11 @@ class EngineStats:
     last_commit_at: datetime | None
     index: IndexStats
     read_retries: int
+    outputs: int
+    published: int
+    stuck: int
+
+
+def outbox_of(runs: Iterable[Run]) -> Counter[str]:
+    """Count the effects on other runs that are on their way, by kind; a run that has any is in memory."""
+    return Counter(entry.kind.value for run in runs if run.outbox for entry in run.outbox.values())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.core.codec import decode_json
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import EventType, RunStatus
+from holdfast.engine.records.outbox import OutgoingKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,7 +146,7 @@ class RunDescription:
         input: What it was started with, as a JSON value.
         result: What it returned, as a JSON value; None unless it completed.
         error: Why it did not complete, or cannot go on; None where nothing is wrong.
-        waiting_for: What it waits for, in words; empty where it has ended.
+        waiting_for: What it waits for, in words; where it has ended, only for outputs that have not left.
         pending: The activities among that, each a `PendingView`.
         trace_id: The id of the trace that it belongs to: 32 hexadecimal digits, or empty.
     """
@@ -219,10 +220,10 @@ def describe_run(
 
 
 def waiting_for(run: Run) -> list[str]:
-    """Say in words what a run waits for; empty where it has ended."""
+    """Say in words what a run waits for; one that has ended waits at most for its outputs to leave."""
     if not run.is_open:
-        return []
-    words = [PendingView.of(pending).words() for pending in run.pending.values()]
+        return _outputs_words(run)
+    words = [PendingView.of(pending).words() for pending in run.pending.values()] + _outputs_words(run)
     if run.stall is not None:
         return [f"code that fits its history ({run.stall.message})", *words]
     if run.head.status is RunStatus.PAUSED:
@@ -239,6 +240,14 @@ def waiting_for(run: Run) -> list[str]:
             for timer in run.instance.timers.values()
         ]
     return words or ["nothing the engine knows of: an asyncio primitive that only its own code can set"]
+
+
+def _outputs_words(run: Run) -> list[str]:
+    waiting = sum(entry.kind is OutgoingKind.OUTPUT for entry in run.outbox.values())
+    if not waiting:
+        return []
+    why = run.world.stuck_outputs.get(run.workflow_id) or run.world.publisher_trouble
+    return [f"{waiting} output{'s' * (waiting > 1)} to leave{f' ({why})' if why else ''}"]
 
 
 def _answer_words(kind: EventType, details: dict[str, Any]) -> str:

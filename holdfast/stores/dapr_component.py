@@ -9,8 +9,9 @@ from dapr.proto import api_v1
 
 from holdfast.core.errors import StoreUnavailableError
 from holdfast.ports import ANY, Document, Written
+from holdfast.sidecar import is_too_large
 from holdfast.stores import dapr_wire as wire
-from holdfast.stores.dapr_errors import is_too_large, may_be_conflict, translated
+from holdfast.stores.dapr_errors import may_be_conflict, translated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

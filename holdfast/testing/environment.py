@@ -9,6 +9,7 @@ from holdfast.core.definitions import ActivityDefinition
 from holdfast.core.durations import Duration, milliseconds
 from holdfast.core.errors import HoldfastError, NondeterminismError
 from holdfast.core.history import RunStatus
+from holdfast.engine.bus import LocalBus
 from holdfast.engine.engine import Engine
 from holdfast.stores.memory import MemoryStore
 from holdfast.testing.clock import SkippingClock
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
 
     from holdfast.core.definitions import ActivityFunction, WorkflowFunction
     from holdfast.engine.handle import WorkflowHandle
-    from holdfast.ports import StateStore
+    from holdfast.ports import Record, StateStore
 
 __all__ = ["TestEnvironment"]
 
 T = TypeVar("T")
 
 _GLANCE_SECONDS: Final = 0.01
+_RECORDS_KEPT: Final = 100_000
 
 
 class TestEnvironment:
@@ -37,6 +39,7 @@ class TestEnvironment:
     deterministic is found here.
 
     Attributes:
+        bus: Where outputs go, unless a publisher was given.
         engine: The engine, for whatever the environment does not offer itself.
         clock: Its clock.
     """
@@ -64,6 +67,7 @@ class TestEnvironment:
             options: The other fields of `EngineOptions`.
         """
         self.clock = SkippingClock()
+        self.bus = LocalBus(keep=_RECORDS_KEPT)
         self._patience = milliseconds(patience, "patience") / 1000
         self.engine = Engine(
             store or MemoryStore(),
@@ -71,7 +75,7 @@ class TestEnvironment:
             activities=activities,
             clock=self.clock,
             dev_replay=dev_replay,
-            **options,
+            **{"publisher": self.bus, **options},
         )
 
     async def __aenter__(self) -> Self:
@@ -121,6 +125,11 @@ class TestEnvironment:
             self.clock.skip_to(due)
         self.clock.skip_to(end)
         await self.engine.settled()
+
+    async def outputs(self, topic: str | None = None) -> list[Record]:
+        """Give what the runs have published, once nothing is left to do; by default to all topics."""
+        await self.engine.settled()
+        return [record for record in self.bus.records if topic is None or record.topic == topic]
 
     async def settled(self) -> None:
         """Wait until nothing goes on that does not wait for time or for somebody outside."""

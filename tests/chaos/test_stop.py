@@ -3,8 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -16,61 +14,14 @@ import pytest
 from holdfast import Engine, HistoryEvent, RunStatus
 from holdfast.testing import replay
 from tests.chaos.owner import COMMITS, FENCED_STATUS, FROM_SUCCESSOR, brief, collect, note
+from tests.chaos.program import SECONDS, Program, running
 from tests.chaos.shared_store import Entry, SharedStore
 from tests.chaos.victim import children_of
-from tests.service.kit import ROOT, answers, process, until
+from tests.service.kit import answers, process, until
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 60.0
 GUARDS = ["key atomic", "batch atomic", "key apart"]
-
-
-class Program:
-    """A process of a test, by its module; it is spoken to by lines."""
-
-    def __init__(self, module: str, *arguments: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def line(self) -> str:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line, self._process.communicate()[1]
-        return line.strip()
-
-    def send(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
-
-    def is_stopped(self) -> bool:
-        """Say whether the system has really put it to rest."""
-        return Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "T"
-
-    def finish(self) -> tuple[int, list[str]]:
-        """End its input, wait for its end, and give its exit status and the rest of what it said."""
-        out, _ = self._process.communicate(timeout=SECONDS)
-        return self._process.returncode, out.splitlines()
-
-    def end(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()  # takes a stopped one too
-        self._process.communicate()
-
-
-@contextmanager
-def running(module: str, *arguments: str) -> Iterator[Program]:
-    program = Program(module, *arguments)
-    try:
-        yield program
-    finally:
-        program.end()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from app.cli.client import Status
 from app.cli.program import program
 from app.factory import create_app
 from app.settings import Settings, variable
-from holdfast import executors, ports, stores
+from holdfast import executors, ports, publishers, stores
 from holdfast.core import errors
 from holdfast.engine.calls import RunCalls
 from holdfast.engine.commits.numbers import CommitStats, IndexStats
@@ -124,6 +124,7 @@ MADE = {
     "chance": "`random.random`",
     "instance": "the host's name",
     "logger": "the one named `holdfast`",
+    "publisher": "a `LocalBus`",
 }
 
 
@@ -263,6 +264,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "dead-letter": lambda: attributes(holdfast.DeadLetter),
     "dead-letter-page": lambda: attributes(holdfast.DeadLetterPage),
     "hooks": lambda: attributes(holdfast.Hooks),
+    "publisher": lambda: members(ports.Publisher),
+    "record": lambda: attributes(ports.Record),
+    "local-bus": lambda: members(publishers.LocalBus),
     "run-description": lambda: table(
         ("", "meaning"), [*attribute_rows(holdfast.RunSummary), *attribute_rows(holdfast.RunDescription)]
     ),

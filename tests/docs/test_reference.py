@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 import holdfast
-from holdfast import WorkflowContext, executors, stores, testing
+from holdfast import WorkflowContext, executors, publishers, stores, testing
 from tests.docs.markdown import ROOT
 from tests.docs.reference import REFERENCE, TABLE, TABLES, rendered, route_rows
 
@@ -29,7 +29,9 @@ def test_every_table_is_in_a_page() -> None:
     assert sorted(shown) == sorted(TABLES)
 
 
-@pytest.mark.parametrize("module", [holdfast, stores, testing, executors], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [holdfast, stores, publishers, testing, executors], ids=lambda module: module.__name__
+)
 def test_every_public_name_is_on_a_page(module: ModuleType) -> None:
     pages = [page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "adr"]
     named = {name for page in pages for name in NAMED.findall(page.read_text(encoding="utf-8"))}

@@ -19,6 +19,7 @@ from tests.laws.recording import record
 HISTORIES = Path(__file__).parent / "histories"
 
 SHAPES = (
+    "announces",
     "cart",
     "chain",
     "changed",
@@ -29,6 +30,7 @@ SHAPES = (
     "group_that_fails",
     "leaves_children",
     "letters",
+    "publishes_when_told",
     "queue",
     "race",
     "retries",

@@ -2,12 +2,18 @@
 
 import functools
 
-from tests.laws import shapes_of_examples, shapes_of_talk, shapes_of_tasks
+from tests.laws import shapes_of_examples, shapes_of_outputs, shapes_of_talk, shapes_of_tasks
 from tests.laws.case import Case, Story
 from tests.laws.recording import record
 
 CASES: dict[str, Case] = {
-    case.name: case for case in (*shapes_of_tasks.CASES, *shapes_of_talk.CASES, *shapes_of_examples.CASES)
+    case.name: case
+    for case in (
+        *shapes_of_tasks.CASES,
+        *shapes_of_talk.CASES,
+        *shapes_of_outputs.CASES,
+        *shapes_of_examples.CASES,
+    )
 }
 
 

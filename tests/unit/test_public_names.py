@@ -10,6 +10,7 @@ import pytest
 
 import holdfast
 import holdfast.executors
+import holdfast.publishers
 import holdfast.stores
 import holdfast.testing
 from holdfast.core import errors
@@ -18,11 +19,12 @@ NAMES = """
     ActivityContext ActivityError BlockingHandle CancelToken ChildHandle ChildWorkflowError CorruptDocumentError
     DeadLetter DeadLetterNotFoundError DeadLetterPage Delivery Engine EngineOptions EngineStats EngineThread
     EventType FailureInfo FencedError HeldMessage HistoryEvent HoldfastError Hooks InvalidIdError NonRetryableError
-    NondeterminismError PayloadError QueryError RequestConflictError RetryPolicy RunDescription RunPage RunStatus
-    RunSummary SignalChannel StoreError StoreUnavailableError TopicMapping UnknownProviderError
-    UnsupportedOperationError UpdateRejectedError WorkflowAlreadyStartedError WorkflowCanceledError WorkflowContext
-    WorkflowFailedError WorkflowFinishedError WorkflowHandle WorkflowNotFoundError WorkflowOpenError
-    WorkflowTerminatedError WorkflowTimedOutError activity compose_hooks workflow
+    NondeterminismError PayloadError PublishError QueryError RequestConflictError RetryPolicy RunDescription RunPage
+    RunStatus RunSummary SignalChannel StoreError StoreUnavailableError TopicMapping UndeclaredTopicError
+    UnknownProviderError UnsupportedOperationError UpdateRejectedError WorkflowAlreadyStartedError
+    WorkflowCanceledError WorkflowContext WorkflowFailedError WorkflowFinishedError WorkflowHandle
+    WorkflowNotFoundError WorkflowOpenError WorkflowTerminatedError WorkflowTimedOutError activity compose_hooks
+    workflow
 """.split()  # noqa: SIM905 - a paragraph of names reads better
 
 
@@ -31,7 +33,9 @@ def test_the_names_are_these_and_no_others() -> None:
     assert sorted(holdfast.__all__) == sorted(NAMES)
 
 
-@pytest.mark.parametrize("module", [holdfast, holdfast.executors, holdfast.stores, holdfast.testing, errors])
+@pytest.mark.parametrize(
+    "module", [holdfast, holdfast.executors, holdfast.publishers, holdfast.stores, holdfast.testing, errors]
+)
 def test_every_exported_name_can_be_imported_and_is_documented(module: ModuleType) -> None:
     undocumented = []
     for name in module.__all__:

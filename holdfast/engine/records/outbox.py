@@ -1,4 +1,4 @@
-"""What a run wants done to other runs: kept with the run until the other run's part is durable."""
+"""What a run wants done outside of it: kept with the run until that is done, and durable where it belongs."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ class OutgoingKind(StrEnum):
     CANCEL = "cancel"
     TERMINATE = "terminate"
     CLOSED = "closed"
+    OUTPUT = "output"
 
 
 class Outgoing(NamedTuple):
-    """One effect on another run.
+    """One effect on another run, or one output.
 
     Attributes:
         run_id: The run it comes from; an effect may outlive its run.
         number: Its place among the effects of that run.
         kind: What is to be done.
-        target: The workflow id of the other run.
+        target: The workflow id of the other run; empty for an output.
         command_id: The command that it carries out, or (`CLOSED`) the command of the parent that it answers.
     """
 
@@ -36,7 +37,7 @@ class Outgoing(NamedTuple):
     command_id: str
 
     def message_id(self, workflow_id: str) -> str:
-        """Make the id by which the other run knows a duplicate."""
+        """Make the id by which a duplicate is known where it arrives."""
         return f"{workflow_id}/{self.run_id}/{self.number}"
 
     def to_json(self) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import Event, EventType, RunStatus
 from holdfast.core.outcome import encode_failure
-from holdfast.engine.runs.effects import Abandon, Deliver, Sweep
+from holdfast.engine.runs.effects import Abandon, Sweep, effect_of
 from holdfast.engine.runs.ending import end_run
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def fail_activity(run: Run, pending: PendingActivity, failure: FailureInfo, now:
 
 def recover(run: Run, now: int) -> None:
     """Take up what was going on when the run was last in memory, in this process or in one that is gone."""
-    run.effects.extend(Deliver(entry) for entry in run.outbox.values())
+    run.effects.extend(map(effect_of, run.outbox.values()))
     if run.head.status is RunStatus.PURGED and run.names_documents:
         run.effects.append(Sweep())
     if not run.is_open or run.head.status is not RunStatus.RUNNING:

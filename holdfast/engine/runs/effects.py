@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from holdfast.engine.records.outbox import OutgoingKind
+
 if TYPE_CHECKING:
     from holdfast.core.definitions import ActivityDefinition
     from holdfast.core.history import Event, RunStatus
@@ -19,10 +21,12 @@ __all__ = [
     "Dispatch",
     "Effect",
     "Ended",
+    "Publish",
     "Replied",
     "Retry",
     "Sweep",
     "Tell",
+    "effect_of",
 ]
 
 
@@ -45,6 +49,17 @@ class Deliver(NamedTuple):
     """Carry out an effect on another run."""
 
     entry: Outgoing
+
+
+class Publish(NamedTuple):
+    """Publish an output.
+
+    Attributes:
+        event: As it was recorded; None where that has to be read.
+    """
+
+    entry: Outgoing
+    event: Event | None
 
 
 class Replied(NamedTuple):
@@ -97,4 +112,14 @@ class Tell(NamedTuple):
     payload: Any
 
 
-Effect = Dispatch | Abandon | Deliver | Replied | Began | Retry | Ended | Sweep | Admit | Tell
+Effect = Dispatch | Abandon | Deliver | Publish | Replied | Began | Retry | Ended | Sweep | Admit | Tell
+
+
+def effect_of(entry: Outgoing, event: Event | None = None) -> Deliver | Publish:
+    """Say how an entry of an outbox is carried out.
+
+    Args:
+        entry: The entry.
+        event: For an output, what was recorded, where that is at hand.
+    """
+    return Publish(entry, event) if entry.kind is OutgoingKind.OUTPUT else Deliver(entry)

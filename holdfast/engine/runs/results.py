@@ -14,11 +14,13 @@ from holdfast.engine.runs.effects import Retry
 from holdfast.engine.runs.items import Item
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from holdfast.engine.records.outbox import Outgoing
     from holdfast.engine.records.pending import PendingActivity
     from holdfast.engine.runs.run import Run
 
-__all__ = ["ActivityDone", "ActivityFailed", "ChildClosed", "CutOff", "Delivered", "Heartbeat", "NotBegun"]
+__all__ = ["ActivityDone", "ActivityFailed", "ChildClosed", "CutOff", "Delivered", "Heartbeat", "NotBegun", "Published"]
 
 _ACTIVITY_COMPLETED = EventType.ACTIVITY_COMPLETED  # looking a member up is slow, and this one is needed at each step
 
@@ -190,3 +192,26 @@ class Delivered(Item):
             details = {"workflow_id": self.entry.target}
             run.happen(self.outcome, now, id=self.entry.command_id, value=value, details=details)
         return None
+
+
+@dataclass(slots=True, kw_only=True)
+class Published(Item):
+    """Outputs have left.
+
+    Attributes:
+        write: Store it now; otherwise it goes with the next commit of the run, if that comes. That of the last output
+            of a run that has ended is stored at once, for nothing else keeps the run in memory.
+    """
+
+    entries: Sequence[Outgoing]
+    write: bool = False
+
+    def apply(self, run: Run, now: int) -> bool:  # noqa: ARG002 - it takes no time
+        """Take them out of the outbox; the answer is whether a commit that follows this turn will have stored it."""
+        gone = [run.outbox.pop((entry.run_id, entry.number), None) for entry in self.entries]
+        if any(gone):
+            run.removed_at = run.head.revision
+        is_done = not run.is_open and not run.outbox
+        if (self.write or is_done) and run.removed_at == run.head.revision:
+            run.changed = True
+        return self.write or run.changed

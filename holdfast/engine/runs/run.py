@@ -21,7 +21,7 @@ from holdfast.engine.records.outbox import Outgoing, OutgoingKind
 from holdfast.engine.records.seen import NOTHING_SEEN, Seen
 from holdfast.engine.runs.carry import CARRY_OUT
 from holdfast.engine.runs.change import Slot
-from holdfast.engine.runs.effects import Admit, Began, Deliver, Dispatch, Effect, Tell
+from holdfast.engine.runs.effects import Admit, Began, Dispatch, Effect, Tell, effect_of
 from holdfast.engine.runs.ending import end_run
 from holdfast.engine.runs.succession import archive
 from holdfast.engine.runs.track import TRACK
@@ -59,7 +59,8 @@ class Run:
         pending: Activities that it waits for.
         pending_told: There is, or was, more to tell of one of them than that its first attempt is on.
         has_deadlines: One of them has, or had, a limit for all its attempts together.
-        outbox: Effects on other runs that are not known to be durable there.
+        outbox: Effects on other runs, and outputs, that are not known to be durable where they belong.
+        removed_at: With which revision of the head outputs were last taken out of the outbox; -1 for never.
         seen: The ids of what it was told.
         deferred: Inputs that are recorded but not applied, with their numbers.
         children: Open children, and what becomes of them when it ends.
@@ -84,7 +85,7 @@ class Run:
     __slots__ = (
         "applied", "begun", "cancel_requested", "changed", "children", "deferred", "early", "effects",
         "expected", "has_deadlines", "head", "inbox", "indexed", "instance", "journal", "key", "open_updates",
-        "outbox", "outgoing", "pending", "pending_told", "replies", "seen", "slot", "stall", "timed_out",
+        "outbox", "outgoing", "pending", "pending_told", "removed_at", "replies", "seen", "slot", "stall", "timed_out",
         "verify_from", "wake", "workflow_id", "world",
     )  # fmt: skip
 
@@ -101,6 +102,7 @@ class Run:
         self.pending_told = False
         self.has_deadlines = False
         self.outbox: dict[tuple[str, int], Outgoing] = {}
+        self.removed_at = -1
         self.seen = NOTHING_SEEN
         self.deferred: list[tuple[int, Event]] = []
         self.children: dict[str, str] = {}
@@ -211,6 +213,7 @@ class Run:
     def take_in(self, instance: Instance) -> None:
         """Let a replayed instance be the run's code; the limits of its open activities are those of the code now."""
         self.instance = instance
+        instance.outbox = self.outbox
         for command_id, waiting in instance.waiting.items():
             if command_id in self.pending:
                 self.pending[command_id].options = options = waiting.command.options
@@ -224,8 +227,9 @@ class Run:
 
     def new_instance(self, definition: WorkflowDefinition) -> Instance:
         """Put fresh code of the run into memory."""
-        self.instance = Instance(definition, self.head.info, self.world.host)
-        return self.instance
+        self.instance = instance = Instance(definition, self.head.info, self.world.host)
+        instance.outbox = self.outbox
+        return instance
 
     def leave_memory(self) -> None:
         """Take the run's code apart."""
@@ -370,12 +374,12 @@ class Run:
         if self.workflow_id in self.world.awaited:
             self.effects.append(Admit())
 
-    def send(self, kind: OutgoingKind, target: str, command_id: str) -> None:
-        """Put an effect on another run into the outbox."""
+    def send(self, kind: OutgoingKind, target: str, command_id: str, event: Event | None = None) -> None:
+        """Put an effect on another run, or an output with what was recorded of it, into the outbox."""
         self.outgoing += 1
         entry = Outgoing(self.head.run_id, self.outgoing, kind, target, command_id)
         self.outbox[entry.run_id, entry.number] = entry
-        self.effects.append(Deliver(entry))
+        self.effects.append(effect_of(entry, event))
         self.changed = True
 
     def delivered(self, entry: Outgoing) -> None:

@@ -231,7 +231,7 @@ class Purge(Item):
             message = f"workflow {run.workflow_id!r} is {run.status}: terminate it before you purge it"
             raise WorkflowOpenError(message)
         if run.outbox:
-            message = f"workflow {run.workflow_id!r} has effects on other runs that are still on their way: try again"
+            message = f"workflow {run.workflow_id!r} has effects on others that are still on their way: try again"
             raise WorkflowOpenError(message)
         bury(run)
         return None

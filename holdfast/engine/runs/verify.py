@@ -31,6 +31,7 @@ def replay_difference(
         replay_history(fresh, history)
         fresh.replaying = True
         fresh.known_patches |= {command.name for command in commands if command.type is EventType.PATCH_MARKED}
+        fresh.known_refusals |= {command.id for command in commands if command.type is EventType.OUTPUT_REFUSED}
         again = fresh.activate(event)
         if fresh.fault is None and again == commands:
             return None

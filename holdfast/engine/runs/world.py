@@ -28,6 +28,8 @@ class World:
         verify: Replay each run after every activation, and stall it at the first difference.
         hooked: Somebody wants to hear of what happens, so it is worth telling.
         in_flight: The attempts that are running or queued in this process: (run id, command id).
+        publisher_trouble: Why the publisher takes nothing at the moment; empty where it does.
+        stuck_outputs: Why the next output of a workflow id has not left at the last attempt, by workflow id.
         opened_at: When the engine was opened, in milliseconds since 1970.
         follows_clean_end: The process before this one has noted which attempts were on when it ended.
         token: Names this opening of the engine, and no other.
@@ -41,6 +43,8 @@ class World:
     verify: bool = False
     hooked: bool = False
     in_flight: set[tuple[str, str]] = field(default_factory=set)
+    publisher_trouble: str = ""
+    stuck_outputs: dict[str, str] = field(default_factory=dict)
     opened_at: int = 0
     follows_clean_end: bool = False
     token: str = ""

@@ -84,6 +84,9 @@ class Courier:
                 return await self._end_child(workflow_id, entry)
             case OutgoingKind.CLOSED:
                 return await self._close(workflow_id, entry, message_id, content)
+            case OutgoingKind.OUTPUT:
+                message = "an output leaves through the publisher"
+                raise ValueError(message)
             case _:
                 assert_never(entry.kind)
 

@@ -169,7 +169,7 @@ async def test_a_run_whose_effects_are_still_on_their_way_is_not_purged() -> Non
         await engine.start(collect, 1, id="other")
         store.plan = itertools.chain(["ok"], ["lost"] * 5)
         await engine.start(parting, id="a")
-        with pytest.raises(WorkflowOpenError, match="effects on other runs that are still on their way: try again"):
+        with pytest.raises(WorkflowOpenError, match="effects on others that are still on their way: try again"):
             await engine.purge("a")
         await engine.settled()
         await engine.purge("a")
