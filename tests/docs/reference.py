@@ -31,6 +31,7 @@ from holdfast.engine.histogram import Distribution
 from holdfast.engine.receiving import TopicCalls
 from holdfast.engine.views import PendingView
 from holdfast.engine.work.numbers import ActivityStats
+from holdfast.publishers.dapr import DaprPublisher
 from holdfast.testing import SkippingClock, TestEnvironment, load_history, replay, save_history
 from holdfast.testing.store_conformance import ConformanceReport, run_conformance
 from tests.docs.markdown import ROOT
@@ -266,6 +267,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "hooks": lambda: attributes(holdfast.Hooks),
     "publisher": lambda: members(ports.Publisher),
     "record": lambda: attributes(ports.Record),
+    "dapr-publisher": lambda: arguments(DaprPublisher.__init__, DaprPublisher),
     "local-bus": lambda: members(publishers.LocalBus),
     "run-description": lambda: table(
         ("", "meaning"), [*attribute_rows(holdfast.RunSummary), *attribute_rows(holdfast.RunDescription)]
