@@ -67,6 +67,7 @@ class ActivityContext:
         activity_id: The call, within its run.
         attempt: The number of this attempt, from 1.
         idempotency_key: A text that is the same for every attempt of this call, and for no other call.
+        timeout: How many seconds this attempt may run, for what it calls in turn; None where there is no limit.
         last_heartbeat: What the attempt before this one told with its last recorded heartbeat, or None.
         traceparent: The W3C ``traceparent`` to send along to other services; empty where the run belongs to no trace.
         tracestate: The ``tracestate`` that goes with it; may be empty.
@@ -79,6 +80,7 @@ class ActivityContext:
         "attempt",
         "idempotency_key",
         "last_heartbeat",
+        "timeout",
         "traceparent",
         "tracestate",
         "workflow_id",
@@ -91,6 +93,7 @@ class ActivityContext:
         attempt: int,
         idempotency_key: str,
         *,
+        timeout: float | None = None,
         last_heartbeat: Any = None,  # noqa: ANN401 - any JSON value
         heartbeat: Callable[[object], None] = lambda _details: None,
         traceparent: str = "",
@@ -101,6 +104,7 @@ class ActivityContext:
         self.activity_id = activity_id
         self.attempt = attempt
         self.idempotency_key = idempotency_key
+        self.timeout = timeout
         self.last_heartbeat = last_heartbeat
         self.traceparent = traceparent
         self.tracestate = tracestate

@@ -71,12 +71,13 @@ class _Attempt:
 
     def give_context(self, heartbeat: Callable[[object], None], trace: Trace) -> None:
         """Make what the activity is told, if it asks to be."""
-        key = f"{self.workflow_id}/{self.run_id}/{self.command_id}"
+        limit_ms = self.options.timeout_ms
         self.context = ActivityContext(
             self.workflow_id,
             self.command_id,
             self.number,
-            key,
+            f"{self.workflow_id}/{self.run_id}/{self.command_id}",
+            timeout=None if limit_ms is None else limit_ms / 1000,
             last_heartbeat=self.pending.heartbeat,
             heartbeat=heartbeat,
             traceparent=trace.parent,

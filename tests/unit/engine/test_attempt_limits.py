@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from holdfast import ActivityContext, RetryPolicy, WorkflowContext
+from holdfast import ActivityContext, RetryPolicy, WorkflowContext, activity
 from tests.unit.engine.attempts import Failing, calling, outcome
 from tests.unit.engine.kit import engine_on, eventually, on_skipping_loop, types_of
 from tests.unit.engine.stores import Store
@@ -130,3 +130,13 @@ async def test_a_heartbeat_that_cannot_be_written_is_the_activitys_own_error() -
     found = await outcome(bad)
 
     assert (found["type"], found["attempt"]) == ("PayloadError", 1)
+
+
+@on_skipping_loop
+async def test_an_attempt_is_told_how_long_it_may_run() -> None:
+    async def limit(context: ActivityContext) -> float | None:
+        return context.timeout
+
+    assert await outcome(limit) is None
+    assert await outcome(activity(timeout=2)(limit)) == 2
+    assert await outcome(limit, timeout=0.5) == 0.5
