@@ -18,6 +18,7 @@ HoldfastError
 │   ├── WorkflowTerminatedError
 │   └── WorkflowTimedOutError
 ├── ActivityError              seen by workflow code: an activity has used up its attempts
+├── LlmError                   an activity's: the model, or the way to it, failed; it may work the next time
 ├── ChildWorkflowError         seen by workflow code: a child run did not complete
 ├── NondeterminismError        workflow code did what cannot be replayed
 ├── FencedError                the platform: another process owns the runs now
@@ -46,6 +47,7 @@ __all__ = [
     "FencedError",
     "HoldfastError",
     "InvalidIdError",
+    "LlmError",
     "NonRetryableError",
     "NondeterminismError",
     "PayloadError",
@@ -205,6 +207,21 @@ class ActivityError(HoldfastError):
         self.activity_id = activity_id
         self.attempt = attempt
         self.cause = cause
+
+
+class LlmError(HoldfastError):
+    """A model did not answer, or the way to it failed; the attempt may be made again.
+
+    Attributes:
+        component: The conversation component that was asked.
+        status: How the sidecar named it, such as ``"UNAVAILABLE"``; empty where it answered nothing of use.
+    """
+
+    def __init__(self, message: str, *, component: str, status: str = "") -> None:
+        """Keep who was asked, and what came back."""
+        super().__init__(message)
+        self.component = component
+        self.status = status
 
 
 class ChildWorkflowError(HoldfastError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -64,11 +64,14 @@ def start_sidecar(tmp_path: Path) -> Iterator[StartSidecar]:
     started: list[Sidecar] = []
 
     def start(
-        *components: StateComponent, app_id: str | None = None, environment: Mapping[str, str] | None = None
+        *components: StateComponent,
+        app_id: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        denied: Sequence[str] = (),
     ) -> Sidecar:
         folder = tmp_path / f"sidecar-{len(started)}"
         folder.mkdir()
-        sidecar = Sidecar(folder, *components, app_id=app_id or tmp_path.name, environment=environment)
+        sidecar = Sidecar(folder, *components, app_id=app_id or tmp_path.name, environment=environment, denied=denied)
         started.append(sidecar)
         sidecar.start()
         return sidecar

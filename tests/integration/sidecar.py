@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,10 +48,13 @@ class StateComponent:
         )
 
 
-def _configuration(folder: Path) -> Path:
+def _configuration(folder: Path, denied: Sequence[str]) -> Path:
     """Write one that names a way to find other sidecars which does not exist: the default asks the whole network."""
     path = folder / "configuration.yaml"
-    spec = "spec: {nameResolution: {component: none, version: v1}}"
+    rules = [
+        f"{{name: {name}, version: {version}, protocol: grpc}}" for name, version in (api.split() for api in denied)
+    ]
+    spec = f"spec: {{nameResolution: {{component: none, version: v1}}, api: {{denied: [{', '.join(rules)}]}}}}"
     lines = ["apiVersion: dapr.io/v1alpha1", "kind: Configuration", "metadata: {name: tests}", spec, ""]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
@@ -82,8 +85,9 @@ class Sidecar:
         *components: StateComponent,
         app_id: str = "holdfast",
         environment: Mapping[str, str] | None = None,
+        denied: Sequence[str] = (),
     ) -> None:
-        """Write its components; `start` starts it."""
+        """Write its components; `start` starts it. An API that is denied is named as ``"conversation v1alpha2"``."""
         self._resources = folder / "components"
         self._resources.mkdir()
         for component in components:
@@ -97,7 +101,7 @@ class Sidecar:
             "dapr-grpc-port": str(grpc_port),
             "dapr-internal-grpc-port": str(free_port()),
             "dapr-internal-grpc-listen-address": "127.0.0.1",
-            "config": str(_configuration(folder)),
+            "config": str(_configuration(folder, denied)),
             "dapr-listen-addresses": "127.0.0.1",
             "enable-metrics": "false",
             "disable-init-endpoints": "config,subscribe",
