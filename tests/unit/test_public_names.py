@@ -9,7 +9,9 @@ from types import ModuleType
 import pytest
 
 import holdfast
+import holdfast.activities
 import holdfast.executors
+import holdfast.patterns
 import holdfast.publishers
 import holdfast.stores
 import holdfast.testing
@@ -18,13 +20,13 @@ from holdfast.core import errors
 NAMES = """
     ActivityContext ActivityError BlockingHandle CancelToken ChildHandle ChildWorkflowError CorruptDocumentError
     DeadLetter DeadLetterNotFoundError DeadLetterPage Delivery Engine EngineOptions EngineStats EngineThread
-    EventType FailureInfo FencedError HeldMessage HistoryEvent HoldfastError Hooks InvalidIdError NonRetryableError
-    NondeterminismError PayloadError PublishError QueryError RequestConflictError RetryPolicy RunDescription RunPage
-    RunStatus RunSummary SignalChannel StoreError StoreUnavailableError TopicMapping UndeclaredTopicError
-    UnknownProviderError UnsupportedOperationError UpdateRejectedError WorkflowAlreadyStartedError
-    WorkflowCanceledError WorkflowContext WorkflowFailedError WorkflowFinishedError WorkflowHandle
-    WorkflowNotFoundError WorkflowOpenError WorkflowTerminatedError WorkflowTimedOutError activity compose_hooks
-    workflow
+    EventType FailureInfo FencedError HeldMessage HistoryEvent HoldfastError Hooks InvalidIdError LlmError
+    NonRetryableError NondeterminismError PayloadError PublishError QueryError RequestConflictError RetryPolicy
+    RunDescription RunPage RunStatus RunSummary SignalChannel StoreError StoreUnavailableError TopicMapping
+    UndeclaredTopicError UnknownProviderError UnsupportedOperationError UpdateRejectedError
+    WorkflowAlreadyStartedError WorkflowCanceledError WorkflowContext WorkflowFailedError WorkflowFinishedError
+    WorkflowHandle WorkflowNotFoundError WorkflowOpenError WorkflowTerminatedError WorkflowTimedOutError activity
+    compose_hooks workflow
 """.split()  # noqa: SIM905 - a paragraph of names reads better
 
 
@@ -34,7 +36,17 @@ def test_the_names_are_these_and_no_others() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [holdfast, holdfast.executors, holdfast.publishers, holdfast.stores, holdfast.testing, errors]
+    "module",
+    [
+        holdfast,
+        holdfast.activities,
+        holdfast.executors,
+        holdfast.patterns,
+        holdfast.publishers,
+        holdfast.stores,
+        holdfast.testing,
+        errors,
+    ],
 )
 def test_every_exported_name_can_be_imported_and_is_documented(module: ModuleType) -> None:
     undocumented = []

@@ -1,0 +1,7 @@
+"""Ready-made parts of workflows."""
+
+from __future__ import annotations
+
+from holdfast.patterns.human_task import human_task
+
+__all__ = ["human_task"]
