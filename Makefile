@@ -13,7 +13,7 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 ##@ Use
 
 .PHONY: run
-run: export HOLDFAST_WORKFLOWS ?= examples.trip_booking,examples.order_approval,examples.expense,examples.data_pipeline
+run: export HOLDFAST_WORKFLOWS ?= examples.trip_booking,examples.order_approval,examples.expense,examples.data_pipeline,examples.support_agent
 run: export HOLDFAST_DEV_REPLAY ?= 1
 run: export HOLDFAST_STORE ?= sqlite:///var/holdfast.db
 run: export HOLDFAST_ADDRESS ?= 127.0.0.1:8000

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from holdfast.activities.conversation import LlmMessage, LlmReply, LlmRequest, LlmTool
-from holdfast.core.activities import ActivityContext
+from holdfast.core.activities import ActivityContext  # noqa: TC001 - looked at when the activity is registered
 from holdfast.core.definitions import activity
 from holdfast.core.durations import Duration, milliseconds
 from holdfast.core.errors import LlmError
 from holdfast.core.retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from holdfast.activities.tool import ToolActivity
 
 __all__ = ["LlmActivity", "llm_activity"]
 
-LlmActivity = Callable[[str | LlmRequest, ActivityContext], Coroutine[Any, Any, LlmReply]]
-"""An activity that asks a model: it takes a prompt or a conversation, and returns what the model answered."""
+
+class LlmActivity(Protocol):
+    """An activity that asks a model."""
+
+    def __call__(self, prompt: str | LlmRequest, context: ActivityContext) -> Coroutine[Any, Any, LlmReply]:
+        """Put a prompt or a conversation to it, and give the answer."""
+        ...
+
 
 _RETRY: Final = RetryPolicy(
     max_attempts=5, initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, max_interval=timedelta(seconds=30)

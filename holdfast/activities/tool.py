@@ -115,20 +115,20 @@ def _tool(
     if hasattr(function, "__holdfast_activity__"):
         message = f"{called!r} is an activity already: leave its decorator out, and give the options to tool_activity"
         raise TypeError(message)
-    arguments = Arguments(function, called, schema)
+    taken = Arguments(function, called, schema)
 
-    def call(arguments_given: dict[str, Any] | str | None, context: ActivityContext) -> Any:  # noqa: ANN401 - the function's own
-        given = arguments.read(arguments_given)
-        return function(**given, **({arguments.context: context} if arguments.context else {}))
+    def call(arguments: dict[str, Any] | str | None, context: ActivityContext) -> Any:  # noqa: ANN401 - the function's own
+        given = taken.read(arguments)
+        return function(**given, **({taken.context: context} if taken.context else {}))
 
-    async def call_async(arguments_given: dict[str, Any] | str | None, context: ActivityContext) -> Any:  # noqa: ANN401 - as above
-        return await call(arguments_given, context)
+    async def call_async(arguments: dict[str, Any] | str | None, context: ActivityContext) -> Any:  # noqa: ANN401 - as above
+        return await call(arguments, context)
 
     registered: Any = call_async if _is_async(function) else call
     registered.__name__ = called
     registered.__doc__ = inspect.getdoc(function)
-    registered.__annotations__["return"] = arguments.result
-    registered.tool = LlmTool(called, _summary(function) if description is None else description, arguments.schema)
+    registered.__annotations__["return"] = taken.result
+    registered.tool = LlmTool(called, _summary(function) if description is None else description, taken.schema)
     return cast("ToolActivity[Any]", registered)
 
 

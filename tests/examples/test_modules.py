@@ -13,6 +13,7 @@ INPUTS = {
     "order_approval": "order.json",
     "expense": "expense.json",
     "data_pipeline": "pipeline.json",
+    "support_agent": "ticket.json",
 }
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 
 import pytest
+import requests
 
 from holdfast import ActivityContext, ActivityError, Engine, NonRetryableError, RetryPolicy, WorkflowContext
 from holdfast.activities import (
@@ -22,6 +25,7 @@ from holdfast.stores.dapr import DaprStore
 from tests.integration.conftest import StartSidecar
 from tests.integration.sidecar import Sidecar, StateComponent
 from tests.play import Anything, Code
+from tests.service.kit import process
 
 pytestmark = pytest.mark.integration
 
@@ -224,3 +228,32 @@ async def test_a_model_and_the_store_behind_one_sidecar(start_sidecar: StartSide
         answers = await asyncio.gather(*runs)
 
     assert [answer["text"] for answer in answers] == [f"hello {number}" for number in range(50)]
+
+
+def test_the_support_agent_of_the_examples_talks_to_a_component_and_hands_over_to_a_person(
+    start_sidecar: StartSidecar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAPR_GRPC_PORT", start_sidecar(ECHO).address.rpartition(":")[2])
+    ticket = {"customer": "C-2041", "text": "I want my money back.", "turns": 3}
+    settings = {"workflows": "examples.support_agent", "examples_model": "echo"}
+    with process(tmp_path / "service", **settings) as starting:
+        runs = f"{starting.ready().url}/v1/runs/ticket-1"
+        started = requests.post(
+            f"{starting.url}/v1/workflows/support_agent/runs", json={"id": "ticket-1", "input": ticket}, timeout=30
+        )
+        assert started.status_code == 201
+        waits: list[str] = []
+        while not waits:
+            waits = re.findall(r"human-task-\w+", requests.get(f"{runs}/queries/stack", timeout=30).text)
+        said = requests.get(f"{runs}/queries/conversation", timeout=30).json()["result"]
+        requests.post(f"{runs}/signals/{waits[0]}", json={"text": "a new one is on its way", "by": "ann"}, timeout=30)
+        outcome = requests.get(f"{runs}/queries/result", timeout=30).json()["result"]
+
+    assert outcome == {
+        "state": "answered by a person",
+        "text": "a new one is on its way",
+        "turns": 3,
+        "refunded_cents": 0,
+    }
+    assert said[1].endswith("Refunds are in cents.\nI want my money back.")
+    assert said[2].startswith("tool: error: arguments of tool 'look_up_order': ")
