@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from examples import data_pipeline, expense, order_approval, trip_booking
+from examples import data_pipeline, expense, order_approval, support_agent, trip_booking
 from tests.laws.case import Case, Deed, cancel, case, signal, update
 from tests.play import Anything, Code
 
@@ -27,6 +27,11 @@ def order(name: str, *deeds: Deed, **changes: object) -> Case:
 
 def claim(name: str, *deeds: Deed) -> Case:
     return of(expense.expense, expense.activities, name, read("expense", decide_within=60), *deeds)
+
+
+def ticket(name: str, *deeds: Deed, **changes: object) -> Case:
+    given = read("ticket", decide_within=60, **changes)
+    return of(support_agent.support_agent, support_agent.activities, name, given, *deeds)
 
 
 def of(workflow: Code, activities: tuple[Code, ...], name: str, value: Anything, *deeds: Deed) -> Case:
@@ -62,6 +67,10 @@ CASES = (
     claim("expense_approved", signal(1, "decision", {"type": "approve", "by": "finance"})),
     claim("expense_rejected", signal(1, "decision", {"type": "reject", "by": "finance"})),
     claim("expense_without_a_decision"),
+    ticket("ticket_without_a_decision"),
+    ticket("ticket_cancelled", cancel(5)),
+    ticket("ticket_paid_at_once", text="I want my money back for A1002"),
+    ticket("ticket_handed_over", cancel(90), turns=2),
     pipeline("pipeline"),
     pipeline("pipeline_cancelled", cancel(2)),
 )
