@@ -80,8 +80,8 @@ COMPILE := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras
 .PHONY: lock
 lock: export CUSTOM_COMPILE_COMMAND = make lock
 lock: $(DEV) ## renew the hash-locked files in requirements/
-	$(COMPILE) --extra service --extra dapr --extra otel --output-file requirements/service.txt pyproject.toml
-	$(COMPILE) --extra service --extra dapr --extra otel --extra dev --constraint requirements/service.txt --output-file requirements/dev.txt pyproject.toml
+	$(COMPILE) --extra service --extra dapr --extra otel --extra tools --output-file requirements/service.txt pyproject.toml
+	$(COMPILE) --extra service --extra dapr --extra otel --extra tools --extra dev --constraint requirements/service.txt --output-file requirements/dev.txt pyproject.toml
 
 .PHONY: clean
 clean: ## remove .venv, caches and build products (never var/, where the runs are)
