@@ -23,7 +23,7 @@ from app.cli.client import Status
 from app.cli.program import program
 from app.factory import create_app
 from app.settings import Settings, variable
-from holdfast import executors, ports, publishers, stores
+from holdfast import activities, executors, patterns, ports, publishers, stores
 from holdfast.core import errors
 from holdfast.engine.calls import RunCalls
 from holdfast.engine.commits.numbers import CommitStats, IndexStats
@@ -304,6 +304,15 @@ TABLES: dict[str, Callable[[], str]] = {
     "activity-context-values": lambda: table(("", "meaning"), attribute_rows(holdfast.ActivityContext)),
     "activity-context": lambda: members(holdfast.ActivityContext),
     "retry-policy": lambda: table(("", "meaning"), attribute_rows(holdfast.RetryPolicy)),
+    "llm-activity": lambda: arguments(activities.llm_activity),
+    "llm-request": lambda: attributes(activities.LlmRequest),
+    "llm-message": lambda: attributes(activities.LlmMessage),
+    "llm-reply": lambda: attributes(activities.LlmReply),
+    "llm-tool-call": lambda: attributes(activities.LlmToolCall),
+    "llm-usage": lambda: attributes(activities.LlmUsage),
+    "tool-activity": lambda: arguments(activities.tool_activity),
+    "llm-tool": lambda: attributes(activities.LlmTool),
+    "human-task": lambda: arguments(patterns.human_task),
     "errors": lambda: table(("error", "means", "carries"), error_rows()),
     "settings": lambda: table(("variable", "default", "meaning"), setting_rows()),
     "routes": lambda: table(("route", "does"), route_rows()),

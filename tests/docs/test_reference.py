@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 import holdfast
-from holdfast import WorkflowContext, executors, publishers, stores, testing
+from holdfast import WorkflowContext, activities, executors, patterns, publishers, stores, testing
 from tests.docs.markdown import ROOT
 from tests.docs.reference import REFERENCE, TABLE, TABLES, rendered, route_rows
 
@@ -30,7 +30,9 @@ def test_every_table_is_in_a_page() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [holdfast, stores, publishers, testing, executors], ids=lambda module: module.__name__
+    "module",
+    [holdfast, activities, executors, patterns, publishers, stores, testing],
+    ids=lambda module: module.__name__,
 )
 def test_every_public_name_is_on_a_page(module: ModuleType) -> None:
     pages = [page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "adr"]
