@@ -71,7 +71,7 @@ class _Attempt:
 
     def give_context(self, heartbeat: Callable[[object], None], trace: Trace) -> None:
         """Make what the activity is told, if it asks to be."""
-        limit_ms = self.options.timeout_ms
+        limit_ms = self.pending.options.timeout_ms
         self.context = ActivityContext(
             self.workflow_id,
             self.command_id,
