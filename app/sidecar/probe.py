@@ -36,7 +36,7 @@ class Redelivery(StrEnum):
     """What is known of a pub/sub component.
 
     Attributes:
-        UNKNOWN: No sidecar has asked for subscriptions yet, or the component has not brought the probe.
+        UNKNOWN: The component has not brought any probe yet.
         CHECKING: The probe is on its way.
         KEPT: What is to come again does.
         LOST: It does not: the component needs an inbound resiliency policy.
@@ -75,12 +75,12 @@ class RetryProbe:
         self.found: dict[str, Redelivery] = dict.fromkeys(components, Redelivery.UNKNOWN)
         self._client = client
         self._rounds: dict[str, _Round] = {}
-        self._running = threading.Lock()
 
     def begin(self) -> None:
-        """Probe each component, beside whatever else goes on; harmless while that is under way."""
+        """Probe each component, beside whatever else goes on; a probe that is under way counts no more."""
         for component in self.found:
-            threading.Thread(target=self._probe, args=(component,), name="holdfast-probe", daemon=True).start()
+            current = self._rounds[component] = _Round()
+            threading.Thread(target=self._probe, args=(component, current), name="holdfast-probe", daemon=True).start()
 
     def trouble(self) -> str:
         """Say what is wrong; empty where nothing is known to be."""
@@ -92,20 +92,27 @@ class RetryProbe:
             "an inbound resiliency policy with unlimited retries (dapr/resiliency.yaml)"
         )
 
-    def _probe(self, component: str) -> None:
-        self.found[component] = Redelivery.CHECKING
-        current = _Round()
-        self._rounds[current.token] = current
-        try:
-            self.found[component] = self._verdict(component, current)
-        finally:
-            self._rounds.pop(current.token, None)
-        if self.found[component] is Redelivery.LOST:
+    def _probe(self, component: str, current: _Round) -> None:
+        """Find out; what is known already stands until then."""
+        if self.found[component] is Redelivery.UNKNOWN:
+            self.found[component] = Redelivery.CHECKING
+        verdict = self._verdict(component, current)
+        if self._rounds[component] is not current:  # the sidecar has started again meanwhile
+            return
+        if verdict is not Redelivery.UNKNOWN or self.found[component] is Redelivery.CHECKING:
+            self.found[component] = verdict
+        if verdict is Redelivery.LOST:
             _log.error("%s", self.trouble())
+        elif verdict is Redelivery.KEPT:
+            _log.info("the sidecar brings messages of %r again that it is asked to", component)
+        else:
+            _log.warning("the pub/sub component %r has not brought a probe: no signals may come from it", component)
 
     def _verdict(self, component: str, current: _Round) -> Redelivery:
         """Publish until the probe comes: the subscription may begin a moment after the sidecar has asked for it."""
         for number in range(_TRIES):
+            if self._rounds[component] is not current:
+                break
             event = {
                 "specversion": "1.0",
                 "id": f"{current.token}-{number}",
@@ -128,7 +135,7 @@ class RetryProbe:
 
     def _one(self, entry: Entry) -> str:
         token, event_id = _read(entry.value)
-        current = self._rounds.get(token)
+        current = next((each for each in self._rounds.values() if each.token == token), None)
         if current is None:
             return "SUCCESS"
         if not current.id:

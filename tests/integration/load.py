@@ -180,7 +180,12 @@ class Load:
 
 def main() -> None:
     plan, stop = Plan(**json.loads(sys.argv[1])), threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+
+    def await_end() -> None:
+        sys.stdin.read()
+        stop.set()
+
+    threading.Thread(target=await_end, daemon=True).start()
     load = Load(plan)
     load.run(stop)
     print(json.dumps({"sent": load.sent, "messages": load.messages, "resends": load.resends}))  # noqa: T201 - the answer

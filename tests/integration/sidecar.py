@@ -95,6 +95,7 @@ class Sidecar:
     Attributes:
         address: Of its gRPC port.
         http_port: Of its HTTP port.
+        internal_port: Where other sidecars call it.
         log: Takes what it says.
     """
 
@@ -111,14 +112,14 @@ class Sidecar:
         self._resources.mkdir()
         for resource in resources:
             self.add(resource)
-        self.http_port, grpc_port = free_port(), free_port()
+        self.http_port, grpc_port, self.internal_port = free_port(), free_port(), free_port()
         self.address = f"127.0.0.1:{grpc_port}"
         options = {
             "app-id": app_id,
             "resources-path": str(self._resources),
             "dapr-http-port": str(self.http_port),
             "dapr-grpc-port": str(grpc_port),
-            "dapr-internal-grpc-port": str(free_port()),
+            "dapr-internal-grpc-port": str(self.internal_port),
             "dapr-internal-grpc-listen-address": "127.0.0.1",
             "config": str(_configuration(folder)),
             "dapr-listen-addresses": "127.0.0.1",

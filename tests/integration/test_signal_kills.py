@@ -60,8 +60,13 @@ class Figures:
     pending: list[float] = field(default_factory=list)
 
     def __str__(self) -> str:
-        names = ("back", "recovery", "pending")
-        return "; ".join(f"{name} {_spread(getattr(self, name))}" for name in names)
+        return "; ".join(f"{name} {_spread(seconds)}" for name, seconds in self._named())
+
+    def latest(self) -> str:
+        return ", ".join(f"{name} {seconds[-1]:.2f} s" for name, seconds in self._named())
+
+    def _named(self) -> list[tuple[str, list[float]]]:
+        return [("back", self.back), ("recovery", self.recovery), ("pending", self.pending)]
 
 
 def _spread(seconds: list[float]) -> str:
@@ -115,6 +120,7 @@ class World:
         figures.back.append(ready - killed)
         figures.recovery.append(fresh["done"] - ready)
         figures.pending.append(max(late, default=killed) - killed)
+        print(f"killed at {killed:.2f}: {figures.latest()}", flush=True)  # noqa: T201 - an hour is long
 
     def _kill_service(self) -> None:
         """Its supervisor starts it again."""
