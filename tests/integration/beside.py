@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,9 @@ class Beside:
         found: dict[str, Any] = {}
 
         def has_ended() -> bool:
-            answer = self._session.get(f"{self.url}/v1/runs/{id}", timeout=30)
-            found.update(answer.json() if answer.ok else {})
+            with suppress(requests.RequestException):  # it may be on its way to start again
+                answer = self._session.get(f"{self.url}/v1/runs/{id}", timeout=30)
+                found.update(answer.json() if answer.ok else {})
             return bool(found.get("finished_at"))
 
         until(has_ended, f"run {id} has ended")

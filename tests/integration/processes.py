@@ -68,6 +68,9 @@ class Server:
         log: Takes what it says.
         ready: Whether it serves.
         environment: Added to that of this process.
+
+    Attributes:
+        environment: All of it, for the next start.
     """
 
     def __init__(
@@ -81,7 +84,7 @@ class Server:
         self._command = command
         self._log = log
         self._ready = ready
-        self._environment = {**os.environ, **(environment or {})}
+        self.environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -92,7 +95,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=self._environment,
+                env=self.environment,
                 cwd=self._log.parent,
             )
         try:

@@ -96,6 +96,7 @@ class Sidecar:
         address: Of its gRPC port.
         http_port: Of its HTTP port.
         internal_port: Where other sidecars call it.
+        environment: Of its next start.
         log: Takes what it says.
     """
 
@@ -133,6 +134,7 @@ class Sidecar:
         self.log = folder / "daprd.log"
         self._server = Server(command, self.log, ready, environment=environment)
         self.start, self.stop, self.kill = self._server.start, self._server.stop, self._server.kill
+        self.environment = self._server.environment
         self.halt, self.resume = self._server.halt, self._server.resume
 
     def add(self, resource: Resource) -> None:

@@ -147,15 +147,21 @@ def test_a_cloud_event_keeps_its_attributes_over_grpc(world: World) -> None:
 
     with grpc.insecure_channel(world.sidecar.address) as channel:
         stub = api_service_v1.DaprStub(channel)  # type: ignore[no-untyped-call]
-        target = {"pubsub_name": "pubsub", "topic": "workflow-signals"}
-        stub.PublishEvent(api_v1.PublishEventRequest(**target, data=event, data_content_type=CLOUD_EVENT), timeout=10)
+        stub.PublishEvent(
+            api_v1.PublishEventRequest(
+                pubsub_name="pubsub", topic="workflow-signals", data=event, data_content_type=CLOUD_EVENT
+            ),
+            timeout=10,
+        )
         entries = [
             api_v1.BulkPublishRequestEntry(
                 entry_id=each["id"], event=json.dumps(each).encode(), content_type=CLOUD_EVENT
             )
             for each in others
         ]
-        reply = stub.BulkPublishEvent(api_v1.BulkPublishRequest(**target, entries=entries), timeout=10)
+        reply = stub.BulkPublishEvent(
+            api_v1.BulkPublishRequest(pubsub_name="pubsub", topic="workflow-signals", entries=entries), timeout=10
+        )
 
     assert not reply.failedEntries
     assert sorted(world.service.result("grpc")) == ["one", "three", "two"]
@@ -286,7 +292,7 @@ def test_a_message_for_a_run_that_has_ended_is_dead(world: World) -> None:
 
 def test_malformed_messages_are_dead_with_a_reason_and_the_rest_of_their_batch_is_applied(world: World) -> None:
     world.service.begin("collect", "mixed", 2)
-    bad: dict[str, dict[str, object]] = {
+    bad: dict[str, dict[str, Any]] = {
         "mixed-id": {"workflowid": "no id!"},
         "mixed-name": {"signalname": 7},
         "mixed-sequence": {"sequence": "first"},
@@ -370,7 +376,7 @@ def invoke_as_other_sidecar(sidecar: Sidecar, method: str, content: object) -> i
     caller = field(1, b"dapr-caller-app-id") + field(2, field(1, b"other"))
     request = b"\x08\x01" + field(2, caller) + field(3, message)
     with grpc.insecure_channel(f"127.0.0.1:{sidecar.internal_port}") as channel:
-        call = channel.unary_unary("/dapr.proto.internals.v1.ServiceInvocation/CallLocal")
+        call: Any = channel.unary_unary("/dapr.proto.internals.v1.ServiceInvocation/CallLocal")
         answer = call(request, timeout=10)
     assert isinstance(answer, bytes)
     assert answer[0] == 0x0A  # InternalInvokeResponse.status

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +26,24 @@ from tests.integration.pubsub import RESILIENCY, left_over, redis_pubsub, redis_
 from tests.integration.sidecar import ROOT, Sidecar
 
 VICTIMS = ("service", "sidecar", "redis")
-RATE = 300
+SECONDS = 600.0
+"""For everything to be well again: how long it takes is reported, and a busy machine is no failure."""
 LEDGER = "ledger.jsonl"
 each_victim = pytest.mark.parametrize("victim", VICTIMS)
 
 
 @each_victim
 @pytest.mark.integration
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1_200)
 def test_nothing_is_lost_or_doubled_in_3_kills(victim: str, world: World) -> None:
-    world.kill_and_check(victim, rounds=3)
+    world.kill_and_check(victim, rounds=3, rate=100)
 
 
 @each_victim
 @pytest.mark.chaos_dapr
-@pytest.mark.timeout(3_600)
+@pytest.mark.timeout(7_200)
 def test_nothing_is_lost_or_doubled_in_50_kills(victim: str, world: World) -> None:
-    world.kill_and_check(victim, rounds=50)
+    world.kill_and_check(victim, rounds=50, rate=300)
 
 
 @dataclass(slots=True)
@@ -84,23 +85,23 @@ class World:
         self._redis, self._redis_port = redis
         self._seed = int(os.environ.get("CHAOS_SEED", random.SystemRandom().randrange(10**9)))
         self._chance = random.Random(self._seed)
-        self._plan = Plan(sidecar.http_port, service.url, "note_all", seed=self._seed, runs=50, signals=20, rate=RATE)
+        self._plan = Plan(sidecar.http_port, service.url, "note_all", seed=self._seed, runs=50, signals=20)
         self._ledger = Ledger(folder / LEDGER, self._plan)
 
-    def kill_and_check(self, victim: str, rounds: int) -> None:
+    def kill_and_check(self, victim: str, rounds: int, rate: int) -> None:
         kill: dict[str, Callable[[], None]] = {
             "service": self._kill_service,
             "sidecar": lambda: self._kill_server(self._sidecar),
             "redis": lambda: self._kill_server(self._redis),
         }
-        command = [sys.executable, "-m", "tests.integration.load", arguments(self._plan)]
+        command = [sys.executable, "-m", "tests.integration.load", arguments(replace(self._plan, rate=rate))]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as load:
             try:
                 figures = Figures()
                 for _ in range(rounds):
                     self._round(kill[victim], figures)
-                said, _ = load.communicate(timeout=120)
+                said, _ = load.communicate(timeout=SECONDS)
             finally:
                 load.kill()
         self._check(victim, rounds, json.loads(said), figures)
@@ -112,7 +113,7 @@ class World:
         self._ledger.look()
         place, killed = len(self._ledger.lines), time.time()
         kill()
-        until(self._service.is_ready, "the service is ready again")
+        until(self._service.is_ready, "the service is ready again", SECONDS)
         ready = time.time()
         fresh = self._first_sent_after(ready)
         self._await(lambda: self._ledger.is_complete_below(fresh["number"]), "older signals have had their effect")
@@ -127,11 +128,11 @@ class World:
         process = self._service.process
         assert process is not None
         process.send(signal.SIGKILL)
-        until(lambda: not self._service.is_ready(), "the service is not ready")
+        until(lambda: not self._service.is_ready(), "the service is not ready", SECONDS)
 
     def _kill_server(self, server: Server | Sidecar) -> None:
         server.kill()
-        until(lambda: self._service.readiness() == "not_ready", "the service says that it is not ready")
+        until(lambda: self._service.readiness() == "not_ready", "the service says that it is not ready", SECONDS)
         server.start()
 
     def _first_sent_after(self, moment: float) -> dict[str, Any]:
@@ -146,10 +147,10 @@ class World:
             self._ledger.look()
             return holds()
 
-        until(looks, what)
+        until(looks, what, SECONDS)
 
     def _check(self, victim: str, rounds: int, said: dict[str, int], figures: Figures) -> None:
-        until(lambda: set(left_over(self._redis_port).values()) == {(0, 0)}, "all messages are done")
+        until(lambda: set(left_over(self._redis_port).values()) == {(0, 0)}, "all messages are done", SECONDS)
         sent = said["sent"]
         check_results(self._service, self._plan, sent)
         interrupted = check_ledger(self._ledger, self._plan, sent)
