@@ -11,6 +11,7 @@ from typing import Any
 import requests
 
 from tests.integration.processes import SECONDS, free_port, until
+from tests.integration.shipped import ShippedSidecar
 from tests.integration.sidecar import Sidecar
 from tests.service.kit import Process
 
@@ -37,7 +38,7 @@ class Beside:
         self._ending = threading.Event()
         self._supervisor: threading.Thread | None = None
 
-    def start(self, sidecar: Sidecar, **settings: str) -> Beside:
+    def start(self, sidecar: Sidecar | ShippedSidecar, **settings: str) -> Beside:
         """Start it beside that sidecar; `ready` awaits it."""
         self._settings = {
             "store": "dapr:statestore",

@@ -6,26 +6,24 @@ import base64
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import requests
 
-from tests.integration.sidecar import StateComponent, Text
+from tests.integration.sidecar import ROOT, StateComponent, Text
 
 CLOUD_EVENT = "application/cloudevents+json"
 
-RESILIENCY = Text(
-    "resiliency",
-    """
-apiVersion: dapr.io/v1alpha1
-kind: Resiliency
-metadata: {name: resiliency}
-spec:
-  policies: {retries: {endless: {policy: constant, duration: 200ms, maxRetries: -1}}}
-  targets: {components: {pubsub: {inbound: {retry: endless}}}}
-""",
-)
+
+def shipped(path: str) -> Text:
+    """A resource of `dapr/`, which is for the application ``holdfast`` alone."""
+    return Text(Path(path).stem, (ROOT / "dapr" / path).read_text(encoding="utf-8"))
+
+
+RESILIENCY = shipped("resiliency.yaml")
 """Without it the sidecar takes a message for done that is to come again."""
+SUBSCRIPTIONS = (shipped("subscriptions/workflow-signals.yaml"), shipped("subscriptions/workflow-resume.yaml"))
 
 
 def redis_pubsub(port: int, name: str = "pubsub", **metadata: str) -> StateComponent:

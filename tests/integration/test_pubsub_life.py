@@ -14,26 +14,19 @@ from tests.integration.backends import redis_server
 from tests.integration.beside import Beside
 from tests.integration.conftest import Backend, StartSidecar
 from tests.integration.processes import until
-from tests.integration.pubsub import RESILIENCY, Publisher, left_over, redis_pubsub, redis_state, signal_event
-from tests.integration.sidecar import Text
+from tests.integration.pubsub import (
+    RESILIENCY,
+    SUBSCRIPTIONS,
+    Publisher,
+    left_over,
+    redis_pubsub,
+    redis_state,
+    signal_event,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 KEPT = "brings messages of 'pubsub' again"
-DECLARED = "\n---".join(
-    f"""
-apiVersion: dapr.io/v2alpha1
-kind: Subscription
-metadata: {{name: {topic}}}
-spec:
-  pubsubname: pubsub
-  topic: {topic}
-  routes: {{default: /dapr/pubsub/{topic}}}
-  bulkSubscribe: {{enabled: true, maxMessagesCount: 100, maxAwaitDurationMs: 10}}
-scopes: [holdfast]
-"""
-    for topic in ("workflow-signals", "workflow-resume")
-)
 
 
 @pytest.fixture
@@ -73,7 +66,7 @@ def test_a_sidecar_that_starts_first_waits_for_the_service(
     own_redis: Backend, start_sidecar: StartSidecar, service: Beside
 ) -> None:
     _, port = own_redis
-    sidecar = start_sidecar(redis_state(port), redis_pubsub(port), RESILIENCY, app_port=service.port)
+    sidecar = start_sidecar(redis_state(port), redis_pubsub(port), RESILIENCY, app_id="holdfast", app_port=service.port)
     Publisher(sidecar.http_port).publish_all(events("first", 3))
 
     service.start(sidecar).ready().begin("collect", "first", 3)
@@ -87,7 +80,7 @@ def test_a_service_that_starts_first_waits_for_the_sidecar(
 ) -> None:
     _, port = own_redis
     resources = (redis_state(port), redis_pubsub(port), RESILIENCY)
-    sidecar = start_sidecar(*resources, app_port=service.port)
+    sidecar = start_sidecar(*resources, app_id="holdfast", app_port=service.port)
     sidecar.kill()
     service.start(sidecar)
     until(lambda: "still waiting for the store" in said(service), "the service says that it waits")
@@ -103,7 +96,7 @@ def test_a_sidecar_that_is_started_again_asks_again_for_the_subscriptions(
     own_redis: Backend, start_sidecar: StartSidecar, service: Beside
 ) -> None:
     _, port = own_redis
-    sidecar = start_sidecar(redis_state(port), redis_pubsub(port), RESILIENCY, app_port=service.port)
+    sidecar = start_sidecar(redis_state(port), redis_pubsub(port), RESILIENCY, app_id="holdfast", app_port=service.port)
     service.start(sidecar).ready().begin("collect", "again", 6)
     publisher = Publisher(sidecar.http_port)
     publisher.publish_all(events("again", 3))
@@ -121,7 +114,7 @@ def test_subscription_files_do_what_the_service_would_tell(
     own_redis: Backend, start_sidecar: StartSidecar, service: Beside
 ) -> None:
     _, port = own_redis
-    resources = (redis_state(port), redis_pubsub(port), RESILIENCY, Text("subscriptions", DECLARED))
+    resources = (redis_state(port), redis_pubsub(port), RESILIENCY, *SUBSCRIPTIONS)
     sidecar = start_sidecar(*resources, app_id="holdfast", app_port=service.port)
     service.start(sidecar, subscribe="declarative").ready().begin("collect", "declared", 2)
 
@@ -138,7 +131,7 @@ def test_with_the_policy_the_service_finds_that_messages_come_again(
     own_redis: Backend, start_sidecar: StartSidecar, service: Beside
 ) -> None:
     _, port = own_redis
-    sidecar = start_sidecar(redis_state(port), redis_pubsub(port), RESILIENCY, app_port=service.port)
+    sidecar = start_sidecar(redis_state(port), redis_pubsub(port), RESILIENCY, app_id="holdfast", app_port=service.port)
 
     service.start(sidecar).ready()
 
@@ -151,7 +144,7 @@ def test_without_the_policy_the_service_is_not_ready(
     own_redis: Backend, start_sidecar: StartSidecar, service: Beside, *, is_restarted: bool
 ) -> None:
     _, port = own_redis
-    sidecar = start_sidecar(redis_state(port), redis_pubsub(port), app_port=service.port)
+    sidecar = start_sidecar(redis_state(port), redis_pubsub(port), app_id="holdfast", app_port=service.port)
     service.start(sidecar).ready()
     if is_restarted:
         until(lambda: "GET /dapr/subscribe" in said(service), "the sidecar has asked")
@@ -283,7 +276,7 @@ def test_a_sidecar_with_the_wrong_token_loses_nothing_and_is_seen_in_the_log(
     own_redis: Backend, start_sidecar: StartSidecar, service: Beside
 ) -> None:
     _, port = own_redis
-    resources = (redis_state(port), redis_pubsub(port), RESILIENCY, Text("subscriptions", DECLARED))
+    resources = (redis_state(port), redis_pubsub(port), RESILIENCY, *SUBSCRIPTIONS)
     sidecar = start_sidecar(
         *resources, app_id="holdfast", app_port=service.port, environment={"APP_API_TOKEN": "wrong"}
     )

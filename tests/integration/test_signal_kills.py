@@ -19,11 +19,12 @@ import pytest
 
 from tests.integration.accounts import Ledger, check_dead_letters, check_ledger, check_results
 from tests.integration.beside import Beside
-from tests.integration.conftest import Backend, StartSidecar
+from tests.integration.conftest import Backend, Ship
 from tests.integration.load import Plan, arguments
 from tests.integration.processes import Server, until
-from tests.integration.pubsub import RESILIENCY, left_over, redis_pubsub, redis_state
-from tests.integration.sidecar import ROOT, Sidecar
+from tests.integration.pubsub import left_over
+from tests.integration.shipped import ON_REDIS, ShippedSidecar, redis_at
+from tests.integration.sidecar import ROOT
 
 VICTIMS = ("service", "sidecar", "redis")
 SECONDS = 600.0
@@ -79,7 +80,7 @@ def _spread(seconds: list[float]) -> str:
 class World:
     """All that can be killed, under a steady load."""
 
-    def __init__(self, folder: Path, service: Beside, sidecar: Sidecar, redis: Backend) -> None:
+    def __init__(self, folder: Path, service: Beside, sidecar: ShippedSidecar, redis: Backend) -> None:
         self._service = service
         self._sidecar = sidecar
         self._redis, self._redis_port = redis
@@ -130,7 +131,7 @@ class World:
         process.send(signal.SIGKILL)
         until(lambda: not self._service.is_ready(), "the service is not ready", SECONDS)
 
-    def _kill_server(self, server: Server | Sidecar) -> None:
+    def _kill_server(self, server: Server | ShippedSidecar) -> None:
         server.kill()
         until(lambda: self._service.readiness() == "not_ready", "the service says that it is not ready", SECONDS)
         server.start()
@@ -162,9 +163,9 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, service: Beside, start_sidecar: StartSidecar, own_redis: Backend) -> World:
+def world(tmp_path: Path, service: Beside, ship: Ship, own_redis: Backend) -> World:
     _, port = own_redis
-    sidecar = start_sidecar(redis_state(port), redis_pubsub(port), RESILIENCY, app_id="holdfast", app_port=service.port)
+    sidecar = ship(*ON_REDIS, instead=redis_at(port), app_port=service.port)
     service.start(sidecar, test_ledger=str(tmp_path / LEDGER)).ready()
     service.supervise()
     return World(tmp_path, service, sidecar, own_redis)

@@ -10,20 +10,21 @@ import pytest
 
 from tests.integration.accounts import check_dead_letters
 from tests.integration.beside import Beside
-from tests.integration.conftest import Backend, StartSidecar
+from tests.integration.conftest import Backend, Ship, StartSidecar
 from tests.integration.load import Plan, arguments
 from tests.integration.processes import until
-from tests.integration.pubsub import RESILIENCY, left_over, redis_pubsub, redis_state
+from tests.integration.pubsub import left_over, redis_pubsub
+from tests.integration.shipped import ON_REDIS, redis_at
 from tests.integration.sidecar import ROOT
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 
 def test_10_000_signals_for_1_000_runs_are_applied_once_and_the_malformed_ones_dead(
-    own_redis: Backend, start_sidecar: StartSidecar, service: Beside
+    own_redis: Backend, ship: Ship, start_sidecar: StartSidecar, service: Beside
 ) -> None:
     _, port = own_redis
-    sidecar = start_sidecar(redis_state(port), redis_pubsub(port), RESILIENCY, app_id="holdfast", app_port=service.port)
+    sidecar = ship(*ON_REDIS, instead=redis_at(port), app_port=service.port)
     service.start(sidecar).ready()
     shop = start_sidecar(redis_pubsub(port), app_id="shop")
     plan = Plan(shop.http_port, service.url, "collect_numbers", seed=12, runs=1_000, signals=10, generations=1)
