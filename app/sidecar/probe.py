@@ -13,7 +13,7 @@ import secrets
 import threading
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import requests
 
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from app.sidecar.batches import Entry
-    from app.sidecar.client import SidecarClient
 
-__all__ = ["PROBE_TOPIC", "Redelivery", "RetryProbe"]
+__all__ = ["PROBE_TOPIC", "Publisher", "Redelivery", "RetryProbe"]
 
 PROBE_TOPIC: Final = "holdfast-probe"
 _TRIES: Final = 10
@@ -63,6 +62,18 @@ class _Round:
     came_again: threading.Event = field(default_factory=threading.Event)
 
 
+class Publisher(Protocol):
+    """What a probe needs of the way to the sidecar."""
+
+    def publish(self, component: str, topic: str, event: object) -> None:
+        """Publish a CloudEvent.
+
+        Raises:
+            requests.RequestException: The sidecar does not answer, or refuses to.
+        """
+        ...
+
+
 class RetryProbe:
     """Probes the pub/sub components that the service subscribes to, whenever its sidecar has started.
 
@@ -70,10 +81,17 @@ class RetryProbe:
         found: What is known of each component.
     """
 
-    def __init__(self, client: SidecarClient, components: Sequence[str]) -> None:
-        """Know nothing yet."""
+    def __init__(self, client: Publisher, components: Sequence[str], patience: float = _PATIENCE) -> None:
+        """Know nothing yet.
+
+        Args:
+            client: Publishes to the sidecar.
+            components: The pub/sub components.
+            patience: For how many seconds a probe is awaited that is to come again.
+        """
         self.found: dict[str, Redelivery] = dict.fromkeys(components, Redelivery.UNKNOWN)
         self._client = client
+        self._patience = patience
         self._rounds: dict[str, _Round] = {}
 
     def begin(self) -> None:
@@ -126,7 +144,7 @@ class RetryProbe:
             except requests.RequestException as error:
                 _log.debug("the probe of %r could not be published: %s", component, error)
             if current.came.wait(_SECONDS):
-                return Redelivery.KEPT if current.came_again.wait(_PATIENCE) else Redelivery.LOST
+                return Redelivery.KEPT if current.came_again.wait(self._patience) else Redelivery.LOST
         return Redelivery.UNKNOWN
 
     def answer(self, entries: Sequence[Entry]) -> list[str]:

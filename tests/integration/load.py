@@ -15,6 +15,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,6 +27,7 @@ from tests.integration.pubsub import Publisher, bulk_entry, signal_event
 DUPLICATE = 0.05
 MALFORMED = 0.01
 BATCH = 100
+STARTERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,22 +163,23 @@ class Load:
         self.messages += len(entries)
 
     def _start_runs(self) -> None:
-        session = requests.Session()
-        while (generation := self._to_start.get()) is not None:
-            for run, numbers in self._plan.expected(generation).items():
-                body = {"id": run, "input": len(numbers)}
-                while not self._start(session, body):
-                    time.sleep(0.1)  # the service is away: again
+        with ThreadPoolExecutor(STARTERS) as starters:
+            while (generation := self._to_start.get()) is not None:
+                expected = self._plan.expected(generation)
+                list(starters.map(self._start, expected, map(len, expected.values())))
 
-    def _start(self, session: requests.Session, body: dict[str, Any]) -> bool:
+    def _start(self, run: str, expected: int) -> None:
         url = f"{self._plan.service}/v1/workflows/{self._plan.workflow}/runs"
-        try:
-            answer = session.post(url, json=body, headers={"Idempotency-Key": body["id"]}, timeout=15)
-        except requests.RequestException:
-            return False
-        if answer.status_code not in (200, 201, 503):
-            raise AssertionError(answer.text)
-        return answer.ok
+        while True:
+            with suppress(requests.RequestException):
+                answer = requests.post(
+                    url, json={"id": run, "input": expected}, headers={"Idempotency-Key": run}, timeout=15
+                )
+                if answer.ok:
+                    return
+                if answer.status_code != 503:
+                    raise AssertionError(answer.text)
+            time.sleep(0.1)  # the service is away: again
 
 
 def main() -> None:
