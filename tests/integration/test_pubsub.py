@@ -14,6 +14,7 @@ from dapr.proto import api_service_v1, api_v1
 
 from tests.integration.backends import redis_server
 from tests.integration.beside import Beside
+from tests.integration.invocation import invoke_as_other_sidecar
 from tests.integration.processes import until
 from tests.integration.pubsub import (
     CLOUD_EVENT,
@@ -296,7 +297,7 @@ def test_malformed_messages_are_dead_with_a_reason_and_the_rest_of_their_batch_i
         "mixed-id": {"workflowid": "no id!"},
         "mixed-name": {"signalname": 7},
         "mixed-sequence": {"sequence": "first"},
-        "mixed-source": {"source": "x" * 2_000},
+        "mixed-source": {"source": "s" * 2_000},
         "mixed-nothing": {"workflowid": None, "signalname": None},
     }
     events = [signal_event("mixed", id, 0, **changes) for id, changes in bad.items()]
@@ -368,37 +369,3 @@ def test_service_invocation_does_not_reach_the_callbacks(world: World, topic: st
 
     assert answer == 403
     assert not [each for each in world.service.held() if each["workflow_id"] == "invoked"]
-
-
-def invoke_as_other_sidecar(sidecar: Sidecar, method: str, content: object) -> int:
-    """Call the application of a sidecar as the sidecar of another application would, and give the status."""
-    message = request_message(method, json.dumps(content).encode())
-    caller = field(1, b"dapr-caller-app-id") + field(2, field(1, b"other"))
-    request = b"\x08\x01" + field(2, caller) + field(3, message)
-    with grpc.insecure_channel(f"127.0.0.1:{sidecar.internal_port}") as channel:
-        call: Any = channel.unary_unary("/dapr.proto.internals.v1.ServiceInvocation/CallLocal")
-        answer = call(request, timeout=10)
-    assert isinstance(answer, bytes)
-    assert answer[0] == 0x0A  # InternalInvokeResponse.status
-    code, shift = 0, 0
-    for byte in answer[3:]:  # Status.code, a varint
-        code |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            break
-    return code
-
-
-def request_message(method: str, content: bytes) -> bytes:
-    """An InvokeRequest: method, data, content type, and POST as the verb."""
-    data = field(2, content)
-    return field(1, method.encode()) + field(2, data) + field(3, b"application/json") + field(4, b"\x08\x03")
-
-
-def field(number: int, content: bytes) -> bytes:
-    """A field of a protobuf message whose length is told."""
-    length, size = len(content), b""
-    while length >= 0x80:
-        size += bytes([length & 0x7F | 0x80])
-        length >>= 7
-    return bytes([number << 3 | 2]) + size + bytes([length]) + content
