@@ -55,6 +55,10 @@ coverage: $(DEV) ## run the tests and show the branches they miss
 chaos: $(DEV) ## kill processes at full count and check what survives
 	$(BIN)/pytest -m chaos
 
+.PHONY: chaos-dapr
+chaos-dapr: $(DEV) dapr-runtime ## kill the service, its sidecar and Redis at full count, under load
+	$(BIN)/pytest -m chaos_dapr -s
+
 .PHONY: laws-full
 laws-full: $(DEV) ## the replay laws at full count
 	$(BIN)/pytest -n 2 -m laws_full

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["configure", "log_request"]
 
 _http = logging.getLogger("holdfast.http")
+_CALLER_FAULT: Final = 400
 _SERVER_FAULT: Final = 500
 _EVENT: Final = "_event"
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -89,9 +90,13 @@ def _escaped(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
 
 
 def log_request(response: Response) -> None:
-    """Log a request in one line; those about the process's health, and messages, only where they fail."""
-    failed = response.status_code >= _SERVER_FAULT
-    if is_quiet(request.path) and not failed:
+    """Log a request in one line; those about the process's health, and messages, only where they fail.
+
+    A sidecar whose messages are refused, for want of the token, brings them again without end: that has to be seen.
+    """
+    quiet = is_quiet(request.path)
+    failed = response.status_code >= (_CALLER_FAULT if quiet else _SERVER_FAULT)
+    if quiet and not failed:
         return
     fields: dict[str, Any] = {
         "method": request.method,

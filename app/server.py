@@ -20,6 +20,7 @@ from app import logs
 from app.errors import StartupError
 from app.factory import create_app
 from app.service import CLOSE_SECONDS
+from app.sidecar.client import SidecarClient
 from app.worker import LoneWorker, RootLogger, Worker
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from app.service import Service
     from app.settings import Address, Settings
+    from app.sidecar.probe import RetryProbe
 
 __all__ = ["FENCED_STATUS", "configuration", "serve", "service_of", "start"]
 
@@ -147,6 +149,9 @@ def start(worker: Worker) -> None:
         signal.signal(number, stop)
         signal.siginterrupt(number, False)  # noqa: FBT003 - the standard library's own
     service.on_fenced = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    if SidecarClient.is_expected():  # which may have subscribed long ago, for a former process
+        probe: RetryProbe = worker.app.wsgi().extensions["holdfast.probe"]
+        probe.begin()
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(_SWITCH_SECONDS)

@@ -35,7 +35,8 @@ def refusal(token: Secret, refusals: Refusals) -> Response | None:
     """Answer a request that does not come from the sidecar on its own behalf; None lets it pass.
 
     Service invocation of another application reaches these routes through the sidecar, with its token: it is known by
-    the header that names its caller.
+    the header that names its caller. Only where an application invokes itself the sidecar names no caller: whoever can
+    do that could publish as well, and the list of allowed APIs in `dapr/config.yaml` has no invocation.
     """
     if _CALLER in request.headers:
         return problem_response(FORBIDDEN, "these routes are for the sidecar itself, not for service invocation")

@@ -14,6 +14,7 @@ __all__ = ["SidecarClient"]
 
 _SECONDS: Final = 5.0
 _DEFAULT_PORT: Final = "3500"
+_WHEREABOUTS: Final = ("DAPR_HTTP_ENDPOINT", "DAPR_HTTP_PORT")
 
 
 class SidecarClient:
@@ -28,6 +29,11 @@ class SidecarClient:
         endpoint = os.environ.get("DAPR_HTTP_ENDPOINT", "").strip().rstrip("/")
         self.url = endpoint or f"http://127.0.0.1:{os.environ.get('DAPR_HTTP_PORT', '').strip() or _DEFAULT_PORT}"
         self._token = token
+
+    @staticmethod
+    def is_expected() -> bool:
+        """Whether the environment says that there is a sidecar, as `dapr run` and Kubernetes let it."""
+        return any(os.environ.get(name, "").strip() for name in _WHEREABOUTS)
 
     def metadata(self) -> dict[str, Any]:
         """Ask what it has loaded.

@@ -13,7 +13,7 @@ import secrets
 import threading
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import requests
 
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from app.sidecar.batches import Entry
-    from app.sidecar.client import SidecarClient
 
-__all__ = ["PROBE_TOPIC", "Redelivery", "RetryProbe"]
+__all__ = ["PROBE_TOPIC", "Publisher", "Redelivery", "RetryProbe"]
 
 PROBE_TOPIC: Final = "holdfast-probe"
 _TRIES: Final = 10
@@ -36,7 +35,7 @@ class Redelivery(StrEnum):
     """What is known of a pub/sub component.
 
     Attributes:
-        UNKNOWN: No sidecar has asked for subscriptions yet, or the component has not brought the probe.
+        UNKNOWN: The component has not brought any probe yet.
         CHECKING: The probe is on its way.
         KEPT: What is to come again does.
         LOST: It does not: the component needs an inbound resiliency policy.
@@ -63,6 +62,18 @@ class _Round:
     came_again: threading.Event = field(default_factory=threading.Event)
 
 
+class Publisher(Protocol):
+    """What a probe needs of the way to the sidecar."""
+
+    def publish(self, component: str, topic: str, event: object) -> None:
+        """Publish a CloudEvent.
+
+        Raises:
+            requests.RequestException: The sidecar does not answer, or refuses to.
+        """
+        ...
+
+
 class RetryProbe:
     """Probes the pub/sub components that the service subscribes to, whenever its sidecar has started.
 
@@ -70,17 +81,24 @@ class RetryProbe:
         found: What is known of each component.
     """
 
-    def __init__(self, client: SidecarClient, components: Sequence[str]) -> None:
-        """Know nothing yet."""
+    def __init__(self, client: Publisher, components: Sequence[str], patience: float = _PATIENCE) -> None:
+        """Know nothing yet.
+
+        Args:
+            client: Publishes to the sidecar.
+            components: The pub/sub components.
+            patience: For how many seconds a probe is awaited that is to come again.
+        """
         self.found: dict[str, Redelivery] = dict.fromkeys(components, Redelivery.UNKNOWN)
         self._client = client
+        self._patience = patience
         self._rounds: dict[str, _Round] = {}
-        self._running = threading.Lock()
 
     def begin(self) -> None:
-        """Probe each component, beside whatever else goes on; harmless while that is under way."""
+        """Probe each component, beside whatever else goes on; a probe that is under way counts no more."""
         for component in self.found:
-            threading.Thread(target=self._probe, args=(component,), name="holdfast-probe", daemon=True).start()
+            current = self._rounds[component] = _Round()
+            threading.Thread(target=self._probe, args=(component, current), name="holdfast-probe", daemon=True).start()
 
     def trouble(self) -> str:
         """Say what is wrong; empty where nothing is known to be."""
@@ -92,20 +110,27 @@ class RetryProbe:
             "an inbound resiliency policy with unlimited retries (dapr/resiliency.yaml)"
         )
 
-    def _probe(self, component: str) -> None:
-        self.found[component] = Redelivery.CHECKING
-        current = _Round()
-        self._rounds[current.token] = current
-        try:
-            self.found[component] = self._verdict(component, current)
-        finally:
-            self._rounds.pop(current.token, None)
-        if self.found[component] is Redelivery.LOST:
+    def _probe(self, component: str, current: _Round) -> None:
+        """Find out; what is known already stands until then."""
+        if self.found[component] is Redelivery.UNKNOWN:
+            self.found[component] = Redelivery.CHECKING
+        verdict = self._verdict(component, current)
+        if self._rounds[component] is not current:  # the sidecar has started again meanwhile
+            return
+        if verdict is not Redelivery.UNKNOWN or self.found[component] is Redelivery.CHECKING:
+            self.found[component] = verdict
+        if verdict is Redelivery.LOST:
             _log.error("%s", self.trouble())
+        elif verdict is Redelivery.KEPT:
+            _log.info("the sidecar brings messages of %r again that it is asked to", component)
+        else:
+            _log.warning("the pub/sub component %r has not brought a probe: no signals may come from it", component)
 
     def _verdict(self, component: str, current: _Round) -> Redelivery:
         """Publish until the probe comes: the subscription may begin a moment after the sidecar has asked for it."""
         for number in range(_TRIES):
+            if self._rounds[component] is not current:
+                break
             event = {
                 "specversion": "1.0",
                 "id": f"{current.token}-{number}",
@@ -119,7 +144,7 @@ class RetryProbe:
             except requests.RequestException as error:
                 _log.debug("the probe of %r could not be published: %s", component, error)
             if current.came.wait(_SECONDS):
-                return Redelivery.KEPT if current.came_again.wait(_PATIENCE) else Redelivery.LOST
+                return Redelivery.KEPT if current.came_again.wait(self._patience) else Redelivery.LOST
         return Redelivery.UNKNOWN
 
     def answer(self, entries: Sequence[Entry]) -> list[str]:
@@ -128,7 +153,7 @@ class RetryProbe:
 
     def _one(self, entry: Entry) -> str:
         token, event_id = _read(entry.value)
-        current = self._rounds.get(token)
+        current = next((each for each in self._rounds.values() if each.token == token), None)
         if current is None:
             return "SUCCESS"
         if not current.id:

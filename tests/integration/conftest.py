@@ -11,9 +11,10 @@ import pytest
 
 from tests.integration.application import Application
 from tests.integration.backends import postgres_server, redis_server
+from tests.integration.beside import Beside
 from tests.integration.processes import Server
 from tests.integration.shipped import ShippedSidecar
-from tests.integration.sidecar import Sidecar, StateComponent
+from tests.integration.sidecar import Resource, Sidecar, StateComponent
 
 KINDS = ("in-memory", "redis", "sqlite", "postgresql")
 StartSidecar = Callable[..., Sidecar]
@@ -24,6 +25,22 @@ Backend = tuple[Server, int]
 @pytest.fixture(scope="session")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     yield from _running(redis_server(tmp_path_factory.mktemp("redis")))
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[Backend]:
+    """A Redis for one test alone, which may count what is in it, or end it."""
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    yield from _running(redis_server(folder))
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Beside]:
+    """A service to be started beside a sidecar; it is ended after the test."""
+    beside = Beside(tmp_path / "service")
+    yield beside
+    beside.stop()
 
 
 @pytest.fixture(scope="session")
@@ -60,18 +77,20 @@ def component(request: pytest.FixtureRequest, tmp_path: Path) -> StateComponent:
 
 @pytest.fixture
 def start_sidecar(tmp_path: Path) -> Iterator[StartSidecar]:
-    """Start a sidecar with components; it is ended after the test."""
+    """Start a sidecar with resources; it is ended after the test."""
     started: list[Sidecar] = []
 
     def start(
-        *components: StateComponent,
+        *resources: Resource,
         app_id: str | None = None,
+        app_port: int | None = None,
         environment: Mapping[str, str] | None = None,
         denied: Sequence[str] = (),
     ) -> Sidecar:
         folder = tmp_path / f"sidecar-{len(started)}"
         folder.mkdir()
-        sidecar = Sidecar(folder, *components, app_id=app_id or tmp_path.name, environment=environment, denied=denied)
+        name = app_id or tmp_path.name
+        sidecar = Sidecar(folder, *resources, app_id=name, app_port=app_port, environment=environment, denied=denied)
         started.append(sidecar)
         sidecar.start()
         return sidecar

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import http.client
 import os
+import random
 import signal
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 SECONDS = 60.0
 
 
 def free_port() -> int:
-    """Find a port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Find a port of this machine that nobody uses.
+
+    It is none of those that the system itself gives to connections: while the server of such a port is down, any
+    client may be given it, even the one that is trying to reach the server and is then connected to itself.
+    """
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    while True:
+        port = random.SystemRandom().randrange(10_000, first)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def until(holds: Callable[[], object], what: str, seconds: float = SECONDS) -> None:
@@ -59,6 +68,9 @@ class Server:
         log: Takes what it says.
         ready: Whether it serves.
         environment: Added to that of this process.
+
+    Attributes:
+        environment: All of it, for the next start.
     """
 
     def __init__(
@@ -72,7 +84,7 @@ class Server:
         self._command = command
         self._log = log
         self._ready = ready
-        self._environment = {**os.environ, **(environment or {})}
+        self.environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -83,7 +95,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=self._environment,
+                env=self.environment,
                 cwd=self._log.parent,
             )
         try:

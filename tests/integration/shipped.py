@@ -12,6 +12,7 @@ from tests.integration.sidecar import ROOT, program
 from tools.run_dapr import programs
 from tools.run_dapr.run_file import read_run_file
 
+ON_REDIS = ("components/state/redis", "components/pubsub/redis")
 STANDARD = ("components/secrets/local-env", "dapr")
 
 

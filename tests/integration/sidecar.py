@@ -1,4 +1,4 @@
-"""A real daprd with state components, on ports of its own."""
+"""A real daprd with components and policies, on ports of its own."""
 
 from __future__ import annotations
 
@@ -7,12 +7,33 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from tests.conftest import require
 from tests.integration.processes import Server, free_port, http_status
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "tools" / "dapr-runtime" / "build"
+
+
+class Resource(Protocol):
+    """What a sidecar loads from a file."""
+
+    @property
+    def name(self) -> str: ...
+
+    def yaml(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A resource as it is written: a policy, a subscription, or a component that another resource belongs to."""
+
+    name: str
+    text: str
+
+    def yaml(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,47 +98,56 @@ class Sidecar:
     Attributes:
         address: Of its gRPC port.
         http_port: Of its HTTP port.
+        internal_port: Where other sidecars call it.
+        environment: Of its next start.
+        log: Takes what it says.
     """
 
     def __init__(
         self,
         folder: Path,
-        *components: StateComponent,
+        *resources: Resource,
         app_id: str = "holdfast",
+        app_port: int | None = None,
         environment: Mapping[str, str] | None = None,
         denied: Sequence[str] = (),
     ) -> None:
-        """Write its components; `start` starts it. An API that is denied is named as ``"conversation v1alpha2"``."""
+        """Write its resources; `start` starts it. Without `app_port` there is no application.
+
+        An API that is denied is named as ``"conversation v1alpha2"``.
+        """
         self._resources = folder / "components"
         self._resources.mkdir()
-        for component in components:
-            self.add(component)
-        self.http_port, grpc_port = free_port(), free_port()
+        for resource in resources:
+            self.add(resource)
+        self.http_port, grpc_port, self.internal_port = free_port(), free_port(), free_port()
         self.address = f"127.0.0.1:{grpc_port}"
         options = {
             "app-id": app_id,
             "resources-path": str(self._resources),
             "dapr-http-port": str(self.http_port),
             "dapr-grpc-port": str(grpc_port),
-            "dapr-internal-grpc-port": str(free_port()),
+            "dapr-internal-grpc-port": str(self.internal_port),
             "dapr-internal-grpc-listen-address": "127.0.0.1",
             "config": str(_configuration(folder, denied)),
             "dapr-listen-addresses": "127.0.0.1",
             "enable-metrics": "false",
-            "disable-init-endpoints": "config,subscribe",
+            **({"app-port": str(app_port)} if app_port else {"disable-init-endpoints": "config,subscribe"}),
             "dapr-graceful-shutdown-seconds": "1",
             "log-level": "info",
         }
         command = [program("daprd"), *(f"--{name}={value}" for name, value in options.items())]
         ready = lambda: http_status(self.http_port, "/v1.0/healthz/outbound") == 204  # noqa: E731
-        self._server = Server(command, folder / "daprd.log", ready, environment=environment)
+        self.log = folder / "daprd.log"
+        self._server = Server(command, self.log, ready, environment=environment)
         self.start, self.stop, self.kill = self._server.start, self._server.stop, self._server.kill
+        self.environment = self._server.environment
         self.halt, self.resume = self._server.halt, self._server.resume
 
-    def add(self, component: StateComponent) -> None:
-        """Write the file of a component."""
-        (self._resources / f"{component.name}.yaml").write_text(component.yaml(), encoding="utf-8")
+    def add(self, resource: Resource) -> None:
+        """Write the file of a resource."""
+        (self._resources / f"{resource.name}.yaml").write_text(resource.yaml(), encoding="utf-8")
 
-    def remove(self, component: StateComponent) -> None:
-        """Take the file of a component away."""
-        (self._resources / f"{component.name}.yaml").unlink()
+    def remove(self, resource: Resource) -> None:
+        """Take the file of a resource away."""
+        (self._resources / f"{resource.name}.yaml").unlink()

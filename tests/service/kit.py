@@ -135,7 +135,8 @@ class Process:
         Args:
             folder: Where it runs, and where its store and output are.
             command: What to run; `holdfast serve` by default.
-            settings: Its settings, by their names without the prefix and in small letters.
+            settings: Its settings, by their names without the prefix and in small letters; other variables of its
+                environment in capitals.
         """
         self.folder = folder
         self.url = ""
@@ -144,7 +145,7 @@ class Process:
         self._err = self._out.with_suffix(".err")
         defaults = {"store": "sqlite:///runs.db", "workflows": FLOWS, "address": "127.0.0.1:0", "drain": "5s"}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
-        environment |= {f"HOLDFAST_{name.upper()}": value for name, value in {**defaults, **settings}.items()}
+        environment |= {_variable(name): value for name, value in {**defaults, **settings}.items()}
         environment["PYTHONPATH"] = str(ROOT)
         program = command or (sys.executable, "-c", "from app.cli import main; main()", "serve")
         with self._out.open("wb") as out, self._err.open("wb") as err:
@@ -191,11 +192,19 @@ class Process:
         """Wait until it has ended."""
         return self._process.wait(seconds)
 
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
     def stop(self) -> None:
         """End it, whatever it is doing."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+
+
+def _variable(setting: str) -> str:
+    return setting if setting.isupper() else f"HOLDFAST_{setting.upper()}"
 
 
 def answers(url: str) -> bool:
