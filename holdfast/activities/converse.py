@@ -83,13 +83,14 @@ class Component:
         self._lines: dict[asyncio.AbstractEventLoop, _Line] = {}
 
     async def converse(
-        self, request: api_v1.ConversationRequestAlpha2, timeout: float
+        self, request: api_v1.ConversationRequestAlpha2, timeout: float, trace: Headers = ()
     ) -> api_v1.ConversationResponseAlpha2:
         """Make one call.
 
         Args:
             request: What to send.
             timeout: How many seconds the call may take.
+            trace: The headers that tell the sidecar which trace the call belongs to.
 
         Raises:
             LlmError: The sidecar, the component or the model failed; the next call may work.
@@ -101,7 +102,8 @@ class Component:
         address = sidecar_address(self._address)
         async with self._line(address) as client:
             try:
-                return await client.ConverseAlpha2(request, timeout=timeout, metadata=self._token.headers())
+                headers = (*self._token.headers(), *trace)
+                return await client.ConverseAlpha2(request, timeout=timeout, metadata=headers)
             except grpc.RpcError as error:
                 raise _failure(error, self._name, address) from error
 

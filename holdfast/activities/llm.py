@@ -87,7 +87,7 @@ def llm_activity(  # noqa: PLR0913 - each is a property of the model, of the cal
             component, _conversation(prompt, system), temperature=temperature, tools=offered, scrub_pii=scrub_pii
         )
         limit = longest if context.timeout is None else context.timeout
-        answer = converse_wire.reply_of(await peer.converse(asked, limit))
+        answer = converse_wire.reply_of(await peer.converse(asked, limit, _trace(context)))
         if answer is None:
             message = f"the conversation component {component!r} answered without a choice"
             raise LlmError(message, component=component)
@@ -104,3 +104,9 @@ def _conversation(prompt: str | LlmRequest, system: str | None) -> LlmRequest:
     if system is None:
         return request
     return replace(request, messages=[LlmMessage("system", system), *request.messages])
+
+
+def _trace(context: ActivityContext) -> tuple[tuple[str, str], ...]:
+    """Give the headers of the trace that the run belongs to, as the W3C names them."""
+    headers = (("traceparent", context.traceparent), ("tracestate", context.tracestate))
+    return tuple((name, value) for name, value in headers if value)

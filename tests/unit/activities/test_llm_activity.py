@@ -279,6 +279,19 @@ async def test_the_token_of_the_sidecar_goes_with_each_call(tmp_path: Path, monk
     assert "given" not in str(failure.value)
 
 
+async def test_the_trace_of_the_run_goes_with_the_call() -> None:
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    traced = ActivityContext("run", "1", 1, "key", traceparent=parent, tracestate="a=b")
+    async with model_server() as server:
+        ask = llm_activity("model", address=server.address)
+        await ask("hello", traced)
+        await ask("hello", ALONE)
+
+        first, second = server.headers
+        assert (first["traceparent"], first["tracestate"]) == (parent, "a=b")
+        assert "traceparent" not in second
+
+
 async def test_an_address_that_cannot_be_is_no_outage() -> None:
     with pytest.raises(NonRetryableError, match="is not the address of a sidecar"):
         await llm_activity("model", address="http://[bad")("hello", ALONE)
