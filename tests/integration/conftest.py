@@ -116,10 +116,13 @@ def ship(tmp_path: Path) -> Iterator[Ship]:
         instead: Mapping[str, str] | None = None,
         environment: Mapping[str, str] | None = None,
         app_port: int | None = None,
+        resources: Sequence[Path] = (),
     ) -> ShippedSidecar:
         folder = tmp_path / f"shipped-{len(started)}"
         (folder / "var").mkdir(parents=True)
-        sidecar = ShippedSidecar(folder, *components, instead=instead, environment=environment, app_port=app_port)
+        sidecar = ShippedSidecar(
+            folder, *components, instead=instead, environment=environment, app_port=app_port, resources=resources
+        )
         started.append(sidecar)
         sidecar.start()
         return sidecar

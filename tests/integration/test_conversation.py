@@ -22,7 +22,7 @@ from holdfast.activities import (
 )
 from holdfast.stores import MemoryStore
 from holdfast.stores.dapr import DaprStore
-from tests.integration.conftest import StartSidecar
+from tests.integration.conftest import Ship, StartSidecar
 from tests.integration.sidecar import Sidecar, StateComponent
 from tests.play import Anything, Code
 from tests.service.kit import process
@@ -157,6 +157,15 @@ async def test_an_api_that_is_not_allowed_is_named_and_not_asked_again(start_sid
 
     assert (failed["type"], failed["attempt"]) == ("NonRetryableError", 1)
     assert "must allow the API conversation v1alpha2" in failed["message"]
+
+
+async def test_the_configuration_of_this_repository_lets_models_be_asked(ship: Ship, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "echo.yaml").write_text(ECHO.yaml(), encoding="utf-8")
+    sidecar = ship("components/state/in-memory", resources=[folder])
+
+    assert (await outcome(llm_activity("echo", address=sidecar.address)))["text"] == "hello there"
 
 
 @pytest.mark.parametrize("token", [None, "another"])
