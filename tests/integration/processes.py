@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import http.client
 import os
-import random
 import signal
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
+from tools.run_dapr import network
+
 SECONDS = 60.0
-
-
-def free_port() -> int:
-    """Find a port of this machine that nobody uses.
-
-    It is none of those that the system itself gives to connections: while the server of such a port is down, any
-    client may be given it, even the one that is trying to reach the server and is then connected to itself.
-    """
-    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
-    while True:
-        port = random.SystemRandom().randrange(10_000, first)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+free_port = network.free_port
 
 
 def until(holds: Callable[[], object], what: str, seconds: float = SECONDS) -> None:

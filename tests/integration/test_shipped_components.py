@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import requests
 
 from holdfast.ports import ABSENT, Write
 from holdfast.stores.dapr import DaprStore
-from tests.integration.backends import redis_server
 from tests.integration.conftest import Backend, Ship
 from tests.integration.processes import until
 from tests.integration.shipped import ShippedSidecar, redis_at
@@ -23,17 +20,13 @@ PASSWORD = "of the server"
 
 
 @pytest.fixture
-def locked_redis(tmp_path: Path) -> Iterator[int]:
-    """A Redis that wants a password."""
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    server, port = redis_server(folder)
-    server.start()
+def locked_redis(own_redis: Backend) -> int:
+    """The port of a Redis that wants a password."""
+    _, port = own_redis
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
         connection.sendall(f'CONFIG SET requirepass "{PASSWORD}"\r\n'.encode())
         assert connection.recv(64) == b"+OK\r\n"
-    yield port
-    server.stop()
+    return port
 
 
 def loaded(sidecar: ShippedSidecar) -> dict[str, str]:

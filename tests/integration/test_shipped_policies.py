@@ -21,12 +21,12 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 
 def test_a_message_that_the_service_cannot_take_comes_again_until_it_can(
-    ship: Ship, redis: Backend, application: Application
+    ship: Ship, own_redis: Backend, application: Application
 ) -> None:
     sidecar = ship(
         "components/pubsub/redis",
         "dapr/subscriptions",
-        instead=redis_at(redis[1]),
+        instead=redis_at(own_redis[1]),
         app_port=application.server_port,
     )
     until(lambda: requests.get(f"{sidecar.url}/healthz", timeout=10).ok, "the sidecar has found the application")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import secrets
 import socket
 from typing import Final
 
@@ -10,14 +11,24 @@ __all__ = ["HOST", "answers", "answers_ping", "free_port"]
 
 HOST: Final = "127.0.0.1"
 _SECONDS: Final = 2.0
-_MANY: Final = 200
+_OK: Final = 200
+_PORTS: Final = range(10_000, 32_768)
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """Find a port that nobody uses.
+
+    It is none of those that the system itself gives to connections: while the server of such a port is down, any client
+    may be given it, even the one that is trying to reach the server and is then connected to itself.
+    """
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+        return port
 
 
 def answers(port: int, path: str) -> bool:
@@ -25,7 +36,7 @@ def answers(port: int, path: str) -> bool:
     connection = http.client.HTTPConnection(HOST, port, timeout=_SECONDS)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status // 100 * 100 == _MANY
+        return connection.getresponse().status // 100 * 100 == _OK
     except (OSError, http.client.HTTPException):
         return False
     finally:

@@ -61,7 +61,7 @@ class Supervisor:
             )
         self._running.append((program, process))
         due = time.monotonic() + program.seconds
-        while not program.is_up():
+        while not program.is_up() or process.poll() is not None:
             if self._look():
                 return False
             if time.monotonic() > due:
