@@ -168,6 +168,8 @@ class Record(NamedTuple):
         value: What it carries.
         id: ``<workflow id>/<run id>/<number>``: the same each time the record is published, and no other record's.
         content_type: What the value is: ``application/json``, ``text/plain`` (UTF-8) or ``application/octet-stream``.
+        trace: The W3C trace context of its run: the ``traceparent``, and behind a space the ``tracestate`` if there is
+            one; empty where the run has none.
     """
 
     topic: str
@@ -175,6 +177,7 @@ class Record(NamedTuple):
     value: bytes
     id: str
     content_type: str = "application/octet-stream"
+    trace: str = ""
 
 
 class Publisher(Protocol):

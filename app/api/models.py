@@ -249,6 +249,7 @@ class Definition(BaseModel):
     newest: bool = Field(description="whether new runs get this version")
     takes_input: bool
     input_schema: dict[str, Any]
+    outputs: list[str] = Field(description="the topics that it may publish to")
     doc: str
 
 

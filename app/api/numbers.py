@@ -281,5 +281,24 @@ NUMBERS: Final = (
         ("kind",),
         lambda stats: [((kind.value,), stats.outbox.get(kind.value, 0)) for kind in OutgoingKind],
     ),
+    Number(
+        "holdfast_outputs_waiting",
+        "Outputs that wait to leave.",
+        (),
+        _plain(lambda stats: stats.outputs),
+    ),
+    Number(
+        "holdfast_outputs_published",
+        "Outputs that the publisher has taken.",
+        (),
+        _plain(lambda stats: stats.published),
+        _COUNTER,
+    ),
+    Number(
+        "holdfast_outputs_stuck",
+        "Workflow ids whose next output could not leave when it was last tried; not counted while nothing can leave.",
+        (),
+        _plain(lambda stats: stats.stuck),
+    ),
 )
 """All numbers of the engine."""

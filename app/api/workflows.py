@@ -33,6 +33,7 @@ def _shown(known: WorkflowDefinition, *, newest: bool) -> dict[str, Any]:
         "newest": newest,
         "takes_input": known.takes_input,
         "input_schema": known.input_schema,
+        "outputs": sorted(known.outputs),
         "doc": known.doc,
     }
 

@@ -47,6 +47,7 @@ def _definition_form(one: dict[str, Any]) -> str:
             "version": visible(one["version"]) + newest,
             "does": "\n".join(visible(line) for line in one["doc"].splitlines()) or "-",
             "input": as_json(one["input_schema"]) if one["takes_input"] else "none",
+            "outputs": ", ".join(visible(topic) for topic in one["outputs"]) or "none",
         }
     )
 

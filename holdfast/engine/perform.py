@@ -52,7 +52,7 @@ def _deliver(runtime: Runtime, run: Run, effect: Deliver) -> None:
 
 
 def _publish(runtime: Runtime, run: Run, effect: Publish) -> None:
-    runtime.outputs.deliver(run.workflow_id, effect.entry, effect.event)
+    runtime.outputs.deliver(run.workflow_id, effect)
 
 
 def _reply(runtime: Runtime, run: Run, effect: Replied) -> None:

@@ -35,7 +35,7 @@ class EngineStats:
         ended: How many have ended, by workflow and status.
         loaded: How many were read into memory.
         evicted: How many have left memory to make room.
-        outbox: How many effects on other runs are on their way, by kind.
+        outbox: How many effects on other runs, and outputs, are on their way, by kind.
         activities: What became of attempts, by activity, each an `ActivityStats`.
         commit: How commits went, a `CommitStats`.
         last_commit_at: When the last one was made, in UTC; None before the first.

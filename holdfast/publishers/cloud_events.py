@@ -33,6 +33,10 @@ def cloud_event(record: Record, source: str) -> bytes:
         "subject": record.id.partition("/")[0],
         "datacontenttype": record.content_type,
     }
+    if record.trace:
+        parent, _, state = record.trace.partition(" ")
+        # Without ``traceid``, its older name for it, a sidecar puts its own trace in place of this one.
+        event |= {"traceparent": parent, "traceid": parent, **({"tracestate": state} if state else {})}
     if record.content_type == "application/json":
         event["data"] = orjson.Fragment(record.value)
     elif record.content_type.startswith("text/"):

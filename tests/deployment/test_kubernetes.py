@@ -205,6 +205,7 @@ def test_the_service_understands_its_environment(name: str) -> None:
 
     assert str(understood.address) == "0.0.0.0:8000"
     assert understood.store == "dapr:statestore"
+    assert understood.publisher == "dapr:pubsub"
     assert understood.workflows
 
 

@@ -90,6 +90,7 @@ def test_the_service_understands_its_environment() -> None:
 
     assert settings.address.port == app["appPort"]
     assert settings.store == "dapr:statestore"
+    assert settings.publisher == "dapr:pubsub"
 
 
 def test_the_supervisor_and_the_cli_run_the_same(tmp_path: Path) -> None:

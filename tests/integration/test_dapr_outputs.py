@@ -28,6 +28,7 @@ from tests.unit.engine.kit import eventually
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 APP = "speaker"
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 RUNS, EACH = 60, 12
 
 
@@ -109,7 +110,7 @@ async def test_every_form_of_value_arrives_as_an_event_of_ours(
     tmp_path: Path, speaker: Sidecar, streams: Callable[[str], list[dict[str, Any]]]
 ) -> None:
     async with engine_on(tmp_path, speaker) as engine:
-        handle = await engine.start(forms, id="f")
+        handle = await engine.start(forms, id="f", trace=f"{TRACE} vendor=1")
         await handle.result()
         await all_left(engine)
 
@@ -118,6 +119,7 @@ async def test_every_form_of_value_arrives_as_an_event_of_ours(
     for event in events:
         assert (event["specversion"], event["type"], event["source"]) == ("1.0", "holdfast.output", APP)
         assert (event["subject"], event["topic"], event["pubsubname"]) == ("f", FORMS, "pubsub")
+        assert (event["traceparent"], event["tracestate"]) == (TRACE, "vendor=1")
     assert [event["datacontenttype"] for event in events[:3]] == [
         "text/plain",
         "application/octet-stream",

@@ -84,6 +84,12 @@ async def order(ctx: WorkflowContext, wanted: Order) -> dict[str, Any]:
     return {"cents": cents, "approval": approval}
 
 
+@workflow(outputs=["workflow-signals"])
+async def tells(ctx: WorkflowContext, workflow_id: str) -> None:
+    """Signal a run by way of a topic."""
+    ctx.output_json("workflow-signals", {"workflow_id": workflow_id, "signal": "approval", "payload": "told"})
+
+
 @workflow
 async def fails(ctx: WorkflowContext) -> None:
     """Fail."""

@@ -201,6 +201,7 @@ def test_definitions_are_listed_and_shown(holdfast: Command) -> None:
     assert "Price an order, and wait for its approval." in said(holdfast("definition", "list"))
     assert '"sku"' in said(holdfast("definition", "show", "order"))
     assert re.search(r"input +none", said(holdfast("definition", "show", "quick")))
+    assert re.search(r"outputs +workflow-signals", said(holdfast("definition", "show", "tells")))
 
 
 def test_the_doctor_finds_a_well_service_well(holdfast: Command) -> None:

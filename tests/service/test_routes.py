@@ -17,6 +17,8 @@ def test_the_workflows_are_listed_with_the_schema_of_their_input(client: FlaskCl
     assert by_name["order"]["doc"] == "Price an order, and wait for its approval."
     assert by_name["order"]["newest"] is True
     assert by_name["quick"]["takes_input"] is False
+    assert by_name["quick"]["outputs"] == []
+    assert by_name["tells"]["outputs"] == ["workflow-signals"]
 
 
 def test_a_run_is_started_found_signalled_and_ends(client: FlaskClient) -> None:

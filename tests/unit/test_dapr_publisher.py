@@ -114,6 +114,20 @@ def test_a_record_is_an_event_that_is_the_same_each_time(value: bytes, content_t
     assert cloud_event(made, "my-app") == cloud_event(made, "my-app")
 
 
+@pytest.mark.parametrize(
+    ("trace", "attributes"),
+    [
+        ("", {}),
+        ("00-1-2-01", {"traceparent": "00-1-2-01", "traceid": "00-1-2-01"}),
+        ("00-1-2-01 a=b,c=d", {"traceparent": "00-1-2-01", "traceid": "00-1-2-01", "tracestate": "a=b,c=d"}),
+    ],
+)
+def test_an_event_has_the_trace_of_its_run(trace: str, attributes: dict[str, str]) -> None:
+    event = orjson.loads(cloud_event(record(1)._replace(trace=trace), "my-app"))
+
+    assert {name: value for name, value in event.items() if name.startswith("trace")} == attributes
+
+
 async def test_the_records_of_each_topic_are_one_call_with_deadline_token_and_key() -> None:
     sidecar = Sidecar()
     publisher: Publisher = DaprPublisher.with_client(sidecar, "other")

@@ -95,6 +95,11 @@ class Head:
         return RunInfo(self.workflow_id, self.run_id, self.seed, trace_id)
 
     @property
+    def trace_text(self) -> str:
+        """The trace context that it belongs to, as one text; may be empty."""
+        return self.trace.text if self.trace is not None else ""
+
+    @property
     def log_fields(self) -> dict[str, str]:
         """What a record of a log says of the run beside its message."""
         return self.info.log_fields(self.workflow)

@@ -56,10 +56,12 @@ class Publish(NamedTuple):
 
     Attributes:
         event: As it was recorded; None where that has to be read.
+        trace: The trace context of its run; may be empty.
     """
 
     entry: Outgoing
     event: Event | None
+    trace: str
 
 
 class Replied(NamedTuple):
@@ -115,11 +117,12 @@ class Tell(NamedTuple):
 Effect = Dispatch | Abandon | Deliver | Publish | Replied | Began | Retry | Ended | Sweep | Admit | Tell
 
 
-def effect_of(entry: Outgoing, event: Event | None = None) -> Deliver | Publish:
+def effect_of(entry: Outgoing, event: Event | None = None, trace: str = "") -> Deliver | Publish:
     """Say how an entry of an outbox is carried out.
 
     Args:
         entry: The entry.
         event: For an output, what was recorded, where that is at hand.
+        trace: For that output, the trace context of its run; may be empty.
     """
-    return Publish(entry, event) if entry.kind is OutgoingKind.OUTPUT else Deliver(entry)
+    return Publish(entry, event, trace) if entry.kind is OutgoingKind.OUTPUT else Deliver(entry)

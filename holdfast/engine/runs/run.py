@@ -379,7 +379,7 @@ class Run:
         self.outgoing += 1
         entry = Outgoing(self.head.run_id, self.outgoing, kind, target, command_id)
         self.outbox[entry.run_id, entry.number] = entry
-        self.effects.append(effect_of(entry, event))
+        self.effects.append(effect_of(entry, event, self.head.trace_text))
         self.changed = True
 
     def delivered(self, entry: Outgoing) -> None:

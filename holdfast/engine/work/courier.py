@@ -147,7 +147,7 @@ class Courier:
         kind = _COMMANDS.get(entry.kind)
         if kind is not None:
             event = next(event for event in stored.history if event.type is kind and event.id == entry.command_id)
-            return _Content(event.name, event.value, trace=_trace_of(Head.decode(stored.head, stored.blobs)))
+            return _Content(event.name, event.value, trace=Head.decode(stored.head, stored.blobs).trace_text)
         return _end_of(Head.decode(stored.head, stored.blobs))
 
     async def stop(self) -> None:
@@ -179,14 +179,10 @@ def _content(run: Run, entry: Outgoing) -> _Content | None:
         same_run = waiting is not None and run.head.run_id == entry.run_id
         if waiting is None or not same_run:
             return None
-        return _Content(waiting.command.name, waiting.command.value, trace=_trace_of(run.head))
+        return _Content(waiting.command.name, waiting.command.value, trace=run.head.trace_text)
     if entry.kind is OutgoingKind.CLOSED and run.head.run_id == entry.run_id:
         return _end_of(run.head)
     return None if entry.kind is OutgoingKind.CLOSED else _Content()
-
-
-def _trace_of(head: Head) -> str:
-    return head.trace.text if head.trace is not None else ""
 
 
 def _end_of(head: Head) -> _Content:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from holdfast.core.history import Event
     from holdfast.engine.records.outbox import Outgoing
+    from holdfast.engine.runs.effects import Publish
 
 __all__ = ["Line", "Lines", "Waiting"]
 
@@ -26,10 +27,12 @@ class Waiting:
 
     Attributes:
         event: As it was recorded; None where it has to be read.
+        trace: The trace context of its run; may be empty.
     """
 
     entry: Outgoing
-    event: Event | None
+    event: Event | None = None
+    trace: str = ""
 
 
 class Line:
@@ -76,18 +79,18 @@ class Lines:
         self._held_bytes = 0
         self._failed_went_last = False
 
-    def add(self, workflow_id: str, entry: Outgoing, event: Event | None) -> None:
+    def add(self, workflow_id: str, output: Publish) -> None:
         """Put an output at the end of its line, unless it stands there already."""
         line = self._lines.get(workflow_id)
         if line is None:
             line = self._lines[workflow_id] = Line(workflow_id)
             self._fresh.append(line)
-        key = (entry.run_id, entry.number)
+        key = (output.entry.run_id, output.entry.number)
         if key not in line.waiting:
-            line.waiting[key] = waiting = Waiting(entry, None)
+            line.waiting[key] = waiting = Waiting(output.entry)
             self.count += 1
-            if event is not None and self._held_bytes < _HELD_BYTES:
-                self._hold(waiting, event)
+            if output.event is not None and self._held_bytes < _HELD_BYTES:
+                self._hold(waiting, output.event, output.trace)
 
     @property
     def any_fresh(self) -> bool:
@@ -146,12 +149,13 @@ class Lines:
 
     # What they carry.
 
-    def fill(self, line: Line, outputs: Mapping[str, Event]) -> None:
+    def fill(self, line: Line, outputs: Mapping[str, Event], trace: str) -> None:
         """Take over what has been read of the run of the first output: that one's, and others' while there is room.
 
         Args:
             line: The line.
             outputs: By the ids of their commands.
+            trace: The trace context of the run; may be empty.
         """
         first = line.first
         for waiting in line.waiting.values():
@@ -159,10 +163,10 @@ class Lines:
                 return
             event = outputs.get(waiting.entry.command_id)
             if waiting.event is None and event is not None:
-                self._hold(waiting, event)
+                self._hold(waiting, event, trace)
 
-    def _hold(self, waiting: Waiting, event: Event) -> None:
-        waiting.event = event
+    def _hold(self, waiting: Waiting, event: Event, trace: str) -> None:
+        waiting.event, waiting.trace = event, trace
         self._held_bytes += len(event.value)
 
     def _let_go(self, waiting: Waiting) -> None:

@@ -18,9 +18,8 @@ from holdfast.ports import Record
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from holdfast.core.history import Event
     from holdfast.engine.commits.reader import Reader
-    from holdfast.engine.records.outbox import Outgoing
+    from holdfast.engine.runs.effects import Publish
     from holdfast.engine.runs.world import World
     from holdfast.engine.work.removals import Post
     from holdfast.ports import Publisher
@@ -64,16 +63,15 @@ class Outputs:
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
-    def deliver(self, workflow_id: str, entry: Outgoing, event: Event | None) -> None:
+    def deliver(self, workflow_id: str, output: Publish) -> None:
         """Publish an output after those that its workflow id has asked for before, unless it has left or is on its way.
 
         Args:
             workflow_id: Whose it is.
-            entry: As it stands in the outbox.
-            event: As it was recorded; None where that has to be read.
+            output: As it stands in the outbox, and as it was recorded where that is at hand.
         """
-        if not self._removals.holds(workflow_id, entry):
-            self._lines.add(workflow_id, entry, event)
+        if not self._removals.holds(workflow_id, output.entry):
+            self._lines.add(workflow_id, output)
             self._wake.set()
 
     @property
@@ -155,9 +153,9 @@ class Outputs:
         if not line.failures:
             line.topic = topic
             if not self._stuck_topics[topic]:
-                self._log.warning(
-                    "an output of workflow %r to topic %r is tried until it leaves: %s", line.workflow_id, topic, why
-                )
+                words = "an output of workflow %r to topic %r is tried until it leaves: %s"
+                fields = {"workflow_id": line.workflow_id, "run_id": line.first.entry.run_id, "topic": topic}
+                self._log.warning(words, line.workflow_id, topic, why, extra=fields)
             self._stuck_topics[topic] += 1
         line.failures += 1
         line.doubts += pauses is _FAILED
@@ -207,12 +205,12 @@ class Outputs:
         found = await recorded(self._reader, missing)
         readable = []
         for line in lines:
-            outputs = found.get(line.workflow_id)
-            if isinstance(outputs, str):
-                self._failed(line, "", outputs, _REFUSED)
+            run = found.get(line.workflow_id)
+            if isinstance(run, str):
+                self._failed(line, "", run, _REFUSED)
                 continue
-            if outputs is not None:
-                self._lines.fill(line, outputs)
+            if run is not None:
+                self._lines.fill(line, run.outputs, run.trace)
             readable.append(line)
         return readable
 
@@ -242,7 +240,8 @@ def _record_of(line: Line) -> Record:
     assert waiting.event is not None  # noqa: S101 - it has just been read, where it was not there
     output = output_of(waiting.event)
     key = output.key if output.key is not None else line.workflow_id
-    return Record(output.topic, key, output.value, waiting.entry.message_id(line.workflow_id), output.content_type)
+    message_id = waiting.entry.message_id(line.workflow_id)
+    return Record(output.topic, key, output.value, message_id, output.content_type, waiting.trace)
 
 
 def _words(error: Exception) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast.core.errors import StoreError
 from holdfast.core.history import EventType
 from holdfast.engine.records.documents import past_key, run_key
+from holdfast.engine.records.head import Head
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,16 +17,28 @@ if TYPE_CHECKING:
     from holdfast.engine.records.outbox import Outgoing
     from holdfast.engine.work.lines import Line
 
-__all__ = ["recorded"]
+__all__ = ["Recorded", "recorded"]
 
 
-async def recorded(reader: Reader, lines: Iterable[Line]) -> dict[str, dict[str, Event] | str]:
+class Recorded(NamedTuple):
+    """The outputs of a run.
+
+    Attributes:
+        outputs: By the ids of their commands.
+        trace: The trace context of the run; may be empty.
+    """
+
+    outputs: dict[str, Event]
+    trace: str
+
+
+async def recorded(reader: Reader, lines: Iterable[Line]) -> dict[str, Recorded | str]:
     """Read what was recorded of the runs that the first outputs of lines come from, in few calls.
 
     Returns:
-        By workflow id, the outputs of that run by the ids of their commands, or in words why there are none.
+        By workflow id, the outputs of that run, or in words why there are none.
     """
-    found: dict[str, dict[str, Event] | str] = {}
+    found: dict[str, Recorded | str] = {}
     newest = {run_key(line.workflow_id): line for line in lines}
     runs = await _runs(reader, newest)
     past = {past_key(line.first.entry.run_id): line for key, line in newest.items() if _is_past(runs.get(key), line)}
@@ -51,10 +64,10 @@ def _is_past(run: StoredRun | StoreError | None, line: Line) -> bool:
     return not isinstance(run, StoreError) and (run is None or run.head["run_id"] != line.first.entry.run_id)
 
 
-def _outputs_of(run: StoredRun | StoreError | None, entry: Outgoing) -> dict[str, Event] | str:
+def _outputs_of(run: StoredRun | StoreError | None, entry: Outgoing) -> Recorded | str:
     if isinstance(run, StoreError):
         return str(run)
     outputs = {event.id: event for event in (run.history if run else ()) if event.type is EventType.OUTPUT_SENT}
-    if entry.command_id not in outputs:
+    if run is None or entry.command_id not in outputs:
         return f"what output {entry.number} of run {entry.run_id!r} carries is not stored"
-    return outputs
+    return Recorded(outputs, Head.decode(run.head, run.blobs).trace_text)

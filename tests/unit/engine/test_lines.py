@@ -4,6 +4,7 @@ import pytest
 
 from holdfast.core.history import Event, EventType
 from holdfast.engine.records.outbox import Outgoing, OutgoingKind
+from holdfast.engine.runs.effects import Publish
 from holdfast.engine.work.lines import Line, Lines
 
 NOW = 100.0
@@ -14,7 +15,7 @@ def queued(*names: str, each: int = 1) -> Lines:
     for name in names:
         for number in range(1, each + 1):
             event = Event(EventType.OUTPUT_SENT, 1, str(number), "topic", b"1", {"content_type": "application/json"})
-            lines.add(name, Outgoing("run", number, OutgoingKind.OUTPUT, "", str(number)), event)
+            lines.add(name, Publish(Outgoing("run", number, OutgoingKind.OUTPUT, "", str(number)), event, ""))
     return lines
 
 
@@ -45,7 +46,7 @@ def test_what_has_failed_and_is_always_due_takes_turns_with_what_is_new() -> Non
     fail(lines, lines.take(NOW))
     turns = []
     for number in range(6):
-        lines.add(f"new-{number}", Outgoing("run", 1, OutgoingKind.OUTPUT, "", "1"), None)
+        lines.add(f"new-{number}", Publish(Outgoing("run", 1, OutgoingKind.OUTPUT, "", "1"), None, ""))
         turns.append(names(taken := lines.take(NOW)))
         if turns[-1] == ["bad"]:
             fail(lines, taken)
@@ -90,7 +91,7 @@ def test_lines_that_are_put_back_are_the_first_again() -> None:
 
 def test_the_count_and_what_is_held_follow_what_comes_and_goes() -> None:
     lines = queued("a", each=3)
-    lines.add("a", Outgoing("run", 2, OutgoingKind.OUTPUT, "", "2"), None)
+    lines.add("a", Publish(Outgoing("run", 2, OutgoingKind.OUTPUT, "", "2"), None, ""))
     assert lines.count == 3
 
     for _ in range(3):

@@ -215,6 +215,29 @@ async def test_history_shows_outputs_and_the_engine_counts_them() -> None:
         assert (first.name, first.value, first.details) == ("numbers", 0, {"content_type": "application/json"})
 
 
+@on_skipping_loop
+async def test_outputs_bring_the_trace_of_their_run_along_also_when_they_have_to_be_read() -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 vendor=1"
+    store, broker = MemoryStore(), Broker()
+    broker.raises = lambda _records: PublishError("away")
+    async with engine_on(store, workflows=ALL, publisher=broker) as engine:
+        await engine.start(counts, 1, id="a", trace=trace)
+        await engine.start(chain_that_counts, id="b", trace=trace)
+        await engine.settled()
+    broker.raises = lambda _records: None
+    async with engine_on(store, workflows=ALL, publisher=broker) as engine:
+        await engine.execute(counts, 1, id="c", trace=trace)
+        await engine.execute(counts, 1, id="d")
+        await engine.settled()
+
+    traces = {record.id.rpartition("/")[0]: record.trace for record in broker.taken}
+    assert all(record.trace == traces[record.id.rpartition("/")[0]] for record in broker.taken)
+    assert sorted(found for run, found in traces.items() if run[0] in "acd") == ["", trace, trace]
+    chain = [found for run, found in traces.items() if run[0] == "b"]
+    assert chain[0] == trace
+    assert len(set(chain)) == 3, "each of a chain has a trace of its own"
+
+
 # Opening and closing.
 
 
