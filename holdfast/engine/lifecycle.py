@@ -176,6 +176,7 @@ class Parts:
         letters = Letters()
         await partition.take(self.index, letters)
         self.world.follows_clean_end = partition.was_released
+        self.world.owner_since = options.clock.now()
         runtime = self.runtime = Runtime(
             self.world, self.index, self._reader, self._hooks, max_cached=options.max_cached_runs
         )
@@ -226,7 +227,6 @@ class Parts:
             options.chance,
             verify=options.dev_replay,
             hooked=self._hooks.wanted,
-            opened_at=options.clock.now(),
             token=options.ids(),
         )
 
