@@ -197,9 +197,10 @@ class RunCalls:
         runtime = self._running().runtime
         swept = runtime.sweeper.swept.add(workflow_id)
         try:
-            await self._ask(workflow_id, Purge())
-        except CorruptDocumentError:
-            await runtime.arrivals.overwrite_corrupt(workflow_id)
+            try:
+                await self._ask(workflow_id, Purge())
+            except CorruptDocumentError as error:
+                await runtime.arrivals.overwrite_corrupt(workflow_id, error)
         except BaseException:
             runtime.sweeper.swept.leave(workflow_id, swept)
             raise

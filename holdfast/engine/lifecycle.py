@@ -176,6 +176,7 @@ class Parts:
         letters = Letters()
         await partition.take(self.index, letters)
         self.world.follows_clean_end = partition.was_released
+        self.world.owner_since = options.clock.now()
         runtime = self.runtime = Runtime(
             self.world, self.index, self._reader, self._hooks, max_cached=options.max_cached_runs
         )
@@ -184,7 +185,11 @@ class Parts:
         runtime.on_fenced = self._fenced
         committer = runtime.committer = Committer(self.store, partition, self._reader, runtime, self.log)
         runtime.attempts = Attempts(
-            self.world, runtime.submit, max_async=options.max_async_activities, max_threads=options.max_threads
+            self.world,
+            runtime.submit,
+            partition.lease,
+            max_async=options.max_async_activities,
+            max_threads=options.max_threads,
         )
         runtime.attempts.tracing = self._tracing
         runtime.courier = Courier(self.world, self._reader, runtime)
@@ -204,7 +209,10 @@ class Parts:
         self.watchdog.start()
         self._spawn(committer.run())
         self._spawn(runtime.outputs.run())
-        if not self.store.capabilities.exclusive:
+        if self.store.capabilities.exclusive:
+            partition.lease.hold_for_ever()
+        else:
+            partition.lease.ask = self._show_alive
             self._spawn(self._renew())
         self._state = "open"
         await self.holding.open()
@@ -226,7 +234,6 @@ class Parts:
             options.chance,
             verify=options.dev_replay,
             hooked=self._hooks.wanted,
-            opened_at=options.clock.now(),
             token=options.ids(),
         )
 
@@ -244,7 +251,10 @@ class Parts:
         """Show now and then that the owner is alive, so that whoever waits for the runs goes on waiting."""
         while True:
             await asyncio.sleep(RENEW_SECONDS)
-            self.committer.add_chore([self._partition.renewal()])
+            self._show_alive()
+
+    def _show_alive(self) -> None:
+        self.committer.add_chore([self._partition.renewal()])
 
     def _fenced(self, error: FencedError) -> None:
         if self.options.on_fenced is not None:

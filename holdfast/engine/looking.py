@@ -9,7 +9,7 @@ from holdfast.core.codec import Decoder, decode_json
 from holdfast.core.errors import CorruptDocumentError, QueryError, WorkflowNotFoundError
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import EventType, RunStatus
-from holdfast.engine.records.documents import past_key, run_key
+from holdfast.engine.records.documents import missing_document, past_key, run_key
 from holdfast.engine.records.head import Head
 from holdfast.engine.runs.effects import Ended
 from holdfast.engine.runs.items import Look
@@ -48,12 +48,18 @@ class Looking:
         """
         found = await self._reader.run(workflow_id, history=history)
         if found is None or found.head["status"] == RunStatus.PURGED:
-            raise _not_found(workflow_id, None)
+            raise self._no_head(workflow_id)
         if run_id is not None and found.head["run_id"] != run_id:
             found = await self._reader.past_run(run_id, history=history)
             if found is None or found.head["id"] != workflow_id:
                 raise _not_found(workflow_id, run_id)
         return found
+
+    def _no_head(self, workflow_id: str) -> WorkflowNotFoundError | CorruptDocumentError:
+        """Say why there is nothing to look at: there is no run, or its head has been lost."""
+        entry = self._index.get(workflow_id)
+        is_lost = entry is not None and entry.status is not RunStatus.PURGED
+        return missing_document(run_key(workflow_id)) if is_lost else _not_found(workflow_id, None)
 
     async def outcome(self, workflow_id: str, run_id: str) -> Ended:
         """Wait for a run to end, and say how."""
@@ -173,7 +179,7 @@ class Looking:
         if found is not None and run_id is not None and found[0]["run_id"] != run_id:
             found = await self._reader.events_after(past_key(run_id), after)
         if found is None or found[0]["status"] == RunStatus.PURGED:
-            raise _not_found(workflow_id, run_id)
+            raise self._no_head(workflow_id)
         return found
 
 

@@ -14,7 +14,8 @@ FLAKY = 0.2
 
 
 def note(line: dict[str, Any]) -> None:
-    """Append a line to the ledger in one write, before anything is reported."""
+    """Append a line to the ledger in one write, with the name of this process, before anything is reported."""
+    line = {**line, "by": os.environ.get("HOLDFAST_INSTANCE", "")}
     file = os.open(Path(os.environ["HOLDFAST_CHAOS_LEDGER"]), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(file, json.dumps(line).encode() + b"\n")

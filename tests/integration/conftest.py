@@ -62,7 +62,11 @@ def _running(backend: Backend) -> Iterator[Backend]:
 @pytest.fixture
 def component(request: pytest.FixtureRequest, tmp_path: Path) -> StateComponent:
     """A state component of the kind that the test is parametrized with, on a running backend."""
-    kind = str(request.param)
+    return component_of(str(request.param), request, tmp_path)
+
+
+def component_of(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> StateComponent:
+    """Describe a state component, named ``statestore``, on a backend that is started if need be."""
     if kind == "redis":
         _, port = request.getfixturevalue("redis")
         return StateComponent("statestore", "state.redis", {"redisHost": f"127.0.0.1:{port}", "redisPassword": ""})

@@ -47,6 +47,13 @@ def http_status(port: int, path: str) -> int:
         connection.close()
 
 
+def is_halted(pid: int) -> bool:
+    """Say whether the system has put every thread of a process to rest."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    states = ((thread / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] for thread in threads)
+    return all(state == "T" for state in states)
+
+
 class Server:
     """A process of our own, that can be started again after it has ended.
 
@@ -103,8 +110,8 @@ class Server:
         """Stop all of its threads, until `resume`."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
-        threads = Path(f"/proc/{self._process.pid}/task")
-        until(lambda: all(_is_halted(thread) for thread in threads.iterdir()), "all threads have stopped")
+        pid = self._process.pid
+        until(lambda: is_halted(pid), "all threads have stopped")
 
     def resume(self) -> None:
         assert self._process is not None
@@ -137,7 +144,3 @@ def _children_of(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     except (FileNotFoundError, ProcessLookupError):
         return []
-
-
-def _is_halted(thread: Path) -> bool:
-    return (thread / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T"

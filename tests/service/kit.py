@@ -127,6 +127,7 @@ class Process:
 
     Attributes:
         url: Where it is; set once it listens.
+        settings: What it was told, by the names of its settings in small letters.
     """
 
     def __init__(self, folder: Path, *command: str, **settings: str) -> None:
@@ -145,7 +146,8 @@ class Process:
         self._err = self._out.with_suffix(".err")
         defaults = {"store": "sqlite:///runs.db", "workflows": FLOWS, "address": "127.0.0.1:0", "drain": "5s"}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
-        environment |= {_variable(name): value for name, value in {**defaults, **settings}.items()}
+        self.settings = {**defaults, **settings}
+        environment |= {_variable(name): value for name, value in self.settings.items()}
         environment["PYTHONPATH"] = str(ROOT)
         program = command or (sys.executable, "-c", "from app.cli import main; main()", "serve")
         with self._out.open("wb") as out, self._err.open("wb") as err:

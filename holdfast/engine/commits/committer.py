@@ -86,6 +86,8 @@ class Committer:
         self._idle.set()
         self._write_ids = 0
         self._began = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._sent = 0.0
 
     def add(self, change: Change) -> None:
         """Queue the change of a run."""
@@ -137,6 +139,7 @@ class Committer:
                     await self._commit(fill(self._queue, self._chores, limits))
                 self._idle.set()
         except FencedError as error:
+            self._partition.lease.revoke()
             self._verdicts.fenced(error)
 
     async def _commit(self, batch: Batch) -> None:
@@ -161,7 +164,7 @@ class Committer:
                 self.numbers.conflicts += 1
                 await self._judge(batch, record)
             else:
-                self._partition.seq += 1
+                self._partition.committed(self._sent)
                 self._succeed(batch, cast("Sequence[Written]", results))
             if not batch:
                 return
@@ -177,6 +180,7 @@ class Committer:
     async def _write(self, writes: Sequence[Write]) -> list[Written | Conflict]:
         """Write, and where the outcome is not told try the same bytes again until one is."""
         while True:
+            self._sent = self._loop.time()
             try:
                 results = await self._store.write(writes)
             except StoreUnavailableError as error:

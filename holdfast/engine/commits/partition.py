@@ -12,6 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.errors import CorruptDocumentError, FencedError, StoreUnavailableError
+from holdfast.engine.commits.lease import PATIENCE_SECONDS, Lease
 from holdfast.engine.commits.letters import Letters
 from holdfast.engine.records.documents import checkpoint_key, commit_key, owner_key, seal_object, segment_key, unseal
 from holdfast.ports import ABSENT, ANY, Conflict, Document, Expectation, Write
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["RENEW_SECONDS", "Partition"]
 
 RENEW_SECONDS: Final = 3.0
-_STILL_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.5
 _RECORDS_PER_READ: Final = 100
 
@@ -45,6 +45,7 @@ class Partition:
         swept: Up to which commit the needless records were deleted when the last checkpoint was written.
         was_released: The owner before this one has ended in good order.
         kept: Commits that are never deleted: the first of each epoch, and the one before it.
+        lease: For how long it may be trusted that nobody else has taken it.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - made in one place, by the parts that it stands between
@@ -67,6 +68,7 @@ class Partition:
         self.checkpointed = 0
         self.was_released = False
         self.kept: set[int] = set()
+        self.lease = Lease()
         self._store = store
         self._reader = reader
         self._instance = instance
@@ -103,7 +105,7 @@ class Partition:
             owner = await self._read_owner()
             if owner is None or owner["released"] or owner["name"] == self._instance:
                 return owner
-            if self._store.capabilities.exclusive or loop.time() - still_since >= _STILL_SECONDS:
+            if self._store.capabilities.exclusive or loop.time() - still_since >= PATIENCE_SECONDS:
                 return owner
             if sign != (owner["epoch"], owner["renewals"]):
                 sign, still_since = (owner["epoch"], owner["renewals"]), loop.time()
@@ -161,7 +163,9 @@ class Partition:
 
     async def _claim(self, owner: dict[str, Any] | None, index: Index) -> bool:
         """Create the first record of a new epoch; False where another process was faster."""
+        loop = asyncio.get_running_loop()
         while True:
+            sent = loop.time()
             epoch = max(self.epoch, owner["epoch"] if owner else 0) + 1
             writes = [
                 self.record_write(self.seq + 1, self.token, epoch, [], {}),
@@ -185,7 +189,8 @@ class Partition:
             if stored is not None:
                 self._take_in(stored, index)
         self.kept |= {self.seq, self.seq + 1}
-        self.epoch, self.seq = epoch, self.seq + 1
+        self.epoch = epoch
+        self.committed(sent)
         await self._read_owner()
         return True
 
@@ -196,6 +201,11 @@ class Partition:
         return found is not None and unseal(key, found.value)["seq"] >= self.seq
 
     # Proving it.
+
+    def committed(self, sent: float) -> None:
+        """Note that the next commit was made, with a call of the store at that time of the loop."""
+        self.seq += 1
+        self.lease.proved(sent)
 
     def record_write(self, seq: int, write_id: str, epoch: int, deltas: Sequence[Any], told: Told) -> Write:
         """Make the record of a commit."""

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from holdfast.core.errors import CorruptDocumentError, StoreUnavailableError
 from holdfast.core.history import OUTCOMES, EventType, RunStatus
-from holdfast.engine.records.documents import decode_event, page_key, past_key, run_key, unseal, unseal_value
+from holdfast.engine.records.documents import (
+    decode_event,
+    missing_document,
+    page_key,
+    past_key,
+    run_key,
+    unseal,
+    unseal_value,
+)
 from holdfast.engine.records.head import Head
 from holdfast.engine.records.seen import Seen
 
@@ -151,8 +159,7 @@ class Reader:
     async def _one_document(self, key: str) -> tuple[str, bytes]:
         document = (await self.read([key])).get(key)
         if document is None:
-            message = f"document {key!r} is missing"
-            raise CorruptDocumentError(message)
+            raise missing_document(key)
         return key, document.value
 
     async def runs(self, keys: Sequence[str], *, history: bool | None) -> dict[str, StoredRun | CorruptDocumentError]:
@@ -204,7 +211,7 @@ class _Draft:
     def take(self, names: Sequence[str], documents: dict[str, Document]) -> None:
         for name in names:
             if name not in documents:
-                self.error = CorruptDocumentError(f"document {name!r} is missing")
+                self.error = missing_document(name)
             else:
                 self._documents[name] = documents[name].value
 

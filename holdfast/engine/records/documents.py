@@ -27,6 +27,7 @@ __all__ = [
     "dead_key",
     "decode_event",
     "held_key",
+    "missing_document",
     "owner_key",
     "page_key",
     "past_key",
@@ -139,6 +140,11 @@ def unseal(key: str, raw: bytes) -> dict[str, Any]:
         message = f"document {key!r} was written by a newer release (schema {value['schema']}, this one knows {SCHEMA})"
         raise CorruptDocumentError(message)
     return value
+
+
+def missing_document(key: str) -> CorruptDocumentError:
+    """Say that a document is not there, although another one, or the index, names it."""
+    return CorruptDocumentError(f"document {key!r} is missing")
 
 
 def _check(key: str, raw: bytes) -> None:

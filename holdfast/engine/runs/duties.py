@@ -115,7 +115,7 @@ def _take_up(run: Run, pending: PendingActivity, now: int) -> None:
     if pending.parked:
         run.dispatch(pending)
         return
-    if pending.due and (run.world.follows_clean_end or pending.due > now or pending.due >= run.world.opened_at):
+    if pending.due and (run.world.follows_clean_end or pending.due > now or pending.due >= run.world.owner_since):
         return  # not begun yet: it is woken when it is due
     if pending.interrupted():
         pending.due = 0

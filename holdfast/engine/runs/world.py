@@ -30,7 +30,8 @@ class World:
         in_flight: The attempts that are running or queued in this process: (run id, command id).
         publisher_trouble: Why the publisher takes nothing at the moment; empty where it does.
         stuck_outputs: Why the next output of a workflow id has not left at the last attempt, by workflow id.
-        opened_at: When the engine was opened, in milliseconds since 1970.
+        owner_since: When this process became the owner, in milliseconds since 1970: an attempt that was due before may
+            have been begun by the owner before it.
         follows_clean_end: The process before this one has noted which attempts were on when it ended.
         token: Names this opening of the engine, and no other.
         awaited: The workflow ids for which messages are held, with the numbers of their letters.
@@ -45,7 +46,7 @@ class World:
     in_flight: set[tuple[str, str]] = field(default_factory=set)
     publisher_trouble: str = ""
     stuck_outputs: dict[str, str] = field(default_factory=dict)
-    opened_at: int = 0
+    owner_since: int = 0
     follows_clean_end: bool = False
     token: str = ""
     awaited: dict[str, set[int]] = field(default_factory=dict)

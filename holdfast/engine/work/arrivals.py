@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from holdfast.core.errors import CorruptDocumentError, StoreError
 from holdfast.core.history import RunStatus
-from holdfast.engine.records.documents import run_key
+from holdfast.engine.records.documents import missing_document, run_key
 from holdfast.engine.records.head import Head
 from holdfast.engine.runs.change import Slot
 from holdfast.engine.runs.duties import next_wake
@@ -16,10 +17,12 @@ from holdfast.engine.runs.restore import restore
 from holdfast.engine.runs.run import Run
 from holdfast.engine.runs.starting import Purge
 from holdfast.engine.runs.writing import entry_of
+from holdfast.ports import ABSENT
 
 if TYPE_CHECKING:
     from holdfast.core.failure import FailureInfo
     from holdfast.engine.commits.reader import Reader, StoredRun
+    from holdfast.engine.runs.items import Item
     from holdfast.engine.runtime import Runtime
 
 __all__ = ["Arrivals"]
@@ -87,7 +90,25 @@ class Arrivals:
             run.expected = stored.version
             self.loaded += 1
             self._enter(run)
+        elif self._is_lost(run.workflow_id):
+            run.inbox = self._fit_for_nothing(run)
+            if not run.inbox:
+                self.corrupt(run, missing_document(run.key))
+                return
         runtime.mark(run)
+
+    def _is_lost(self, workflow_id: str) -> bool:
+        """Say whether there has to be a head: the index knows of a run that nobody has purged."""
+        known = self._runtime.index.get(workflow_id)
+        return known is not None and known.status is not RunStatus.PURGED
+
+    @staticmethod
+    def _fit_for_nothing(run: Run) -> list[Item]:
+        """Refuse what needs a run where its head is lost, and give what goes on from there: a start begins anew."""
+        lost = list(takewhile(lambda item: not item.creates, run.inbox))
+        for item in lost:
+            item.refuse(missing_document(run.key))
+        return run.inbox[len(lost) :]
 
     def _enter(self, run: Run) -> None:
         index = self._runtime.index
@@ -125,14 +146,18 @@ class Arrivals:
         for item in run.inbox:
             item.refuse(error)
 
-    async def overwrite_corrupt(self, workflow_id: str) -> None:
-        """Put a tombstone over the damaged head of a run; what that named besides cannot be found any more."""
+    async def overwrite_corrupt(self, workflow_id: str, error: CorruptDocumentError) -> None:
+        """Put a tombstone in the place of a damaged or lost head; what that named besides cannot be found any more.
+
+        Raises:
+            CorruptDocumentError: What was given: nothing is known of the run besides.
+        """
         runtime, key = self._runtime, run_key(workflow_id)
         damaged, known = (await self._reader.read([key])).get(key), runtime.index.get(workflow_id)
-        if damaged is None or known is None:
-            return
+        if known is None:
+            raise error
         run = runtime.live[workflow_id] = Run(workflow_id, runtime.world)
-        run.expected = damaged.version
+        run.expected = damaged.version if damaged is not None else ABSENT
         status = RunStatus.TERMINATED
         run.head = Head(workflow_id, known.run_id, known.workflow, "", known.created, 0, b"null", status=status)
         await runtime.ask(workflow_id, Purge())

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict, deque
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from holdfast.core.activities import ActivityContext
 from holdfast.core.codec import decode_json, encode
+from holdfast.core.errors import FencedError, StoreError
 from holdfast.core.trace import Trace
 from holdfast.engine.runs.results import ActivityDone, ActivityFailed, CutOff, Heartbeat, NotBegun
 from holdfast.engine.work.numbers import ActivityNumbers
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from holdfast.core.activities import ActivityOptions
     from holdfast.core.definitions import ActivityDefinition
+    from holdfast.engine.commits.lease import Lease
     from holdfast.engine.records.head import Head
     from holdfast.engine.records.pending import PendingActivity
     from holdfast.engine.runs.items import Item
@@ -110,12 +113,15 @@ class Attempts:
         numbers: What became of them, by the name of the activity.
     """
 
-    def __init__(self, world: World, submit: Callable[[str, Item], None], *, max_async: int, max_threads: int) -> None:
+    def __init__(
+        self, world: World, submit: Callable[[str, Item], None], lease: Lease, *, max_async: int, max_threads: int
+    ) -> None:
         """Run nothing yet.
 
         Args:
             world: What runs share.
             submit: Takes what an attempt ends in.
+            lease: Has to hold when a body begins: what was dispatched may have waited for its place for long.
             max_async: How many ``async def`` attempts run at a time.
             max_threads: How many ``def`` attempts run at a time.
         """
@@ -123,7 +129,8 @@ class Attempts:
         self.tracing: Tracing | None = None
         self.numbers: defaultdict[str, ActivityNumbers] = defaultdict(ActivityNumbers)
         self._world = world
-        self._submit = submit
+        self._post = submit
+        self._lease = lease
         self._max_async = max_async
         self._running_async = 0
         self._threads = ThreadPool(max_threads, "holdfast-activity")
@@ -158,7 +165,7 @@ class Attempts:
         if definition.wants_context:
             attempt.give_context(lambda details: self._on_heartbeat(attempt, details), head.trace or _NO_TRACE)
         if not definition.is_async:
-            self._threads.submit(lambda: self._run_on_thread(attempt))
+            self._start_on_thread(attempt)
         elif self._running_async < self._max_async:
             self._start_async(attempt)
         else:
@@ -193,6 +200,11 @@ class Attempts:
         if self._stopping and not self._attempts:
             self._quiet.set()
 
+    def _submit(self, workflow_id: str, item: Item) -> None:
+        """Pass on what has come of an attempt; nobody wants it where the runs are another process's by now."""
+        with suppress(FencedError, StoreError):
+            self._post(workflow_id, item)
+
     def _is_on(self, attempt: _Attempt) -> bool:
         return self._attempts.get(attempt.key) is attempt
 
@@ -206,6 +218,8 @@ class Attempts:
     async def _run_async(self, attempt: _Attempt) -> None:
         item: Item
         try:
+            while not self._lease.holds:
+                await self._lease.proof()
             attempt.began = monotonic()
             options = attempt.pending.options
             if options.limits_attempts:
@@ -235,11 +249,20 @@ class Attempts:
 
     # On a thread.
 
+    def _start_on_thread(self, attempt: _Attempt) -> None:
+        self._threads.submit(lambda: self._run_on_thread(attempt))
+
+    def _wait_for_proof(self, attempt: _Attempt) -> None:
+        self._lease.proof().add_done_callback(lambda _proof: self._start_on_thread(attempt))
+
     def _run_on_thread(self, attempt: _Attempt) -> None:
         item: Item
         try:
             with self._beginning:
                 if not self._is_on(attempt) or self._stopping:
+                    return
+                if not self._lease.holds:
+                    self._loop.call_soon_threadsafe(self._wait_for_proof, attempt)
                     return
                 attempt.began = monotonic()
             self._loop.call_soon_threadsafe(self._limit, attempt, attempt.pending.options)

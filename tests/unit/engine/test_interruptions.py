@@ -43,6 +43,35 @@ async def test_an_interrupted_attempt_is_redone_at_once_with_the_next_number_and
 
 
 @on_skipping_loop
+async def test_a_retry_that_the_owner_began_while_its_successor_waited_is_not_begun_under_the_same_number() -> None:
+    store = MemoryStore()
+    seen: list[int] = []
+
+    async def act(context: ActivityContext) -> int:
+        seen.append(context.attempt)
+        if context.attempt == 1:
+            raise OSError("down")
+        if context.attempt == 2:
+            await asyncio.sleep(3_600)
+        return context.attempt
+
+    run = calling(act, retry=RetryPolicy(initial_interval=20, max_interval=20))
+    first = engine_on(store, workflows=[run], activities=[act])
+    await first.open()
+    await first.start(run, id="a")
+    await eventually(lambda: seen == [1])
+    second = engine_on(store, workflows=[run], activities=[act], instance="two")
+    waits = asyncio.create_task(second.open())
+    await eventually(lambda: seen == [1, 2])
+    await died(first)
+    await waits
+
+    assert await second.handle("a").result() == 3
+    assert seen == [1, 2, 3]
+    await second.close()
+
+
+@on_skipping_loop
 async def test_a_single_attempt_that_is_lost_ends_in_an_unknown_outcome() -> None:
     store = MemoryStore()
     seen: list[int] = []
