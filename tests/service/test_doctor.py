@@ -21,7 +21,7 @@ from app.sidecar.probe import Redelivery, RetryProbe
 from holdfast import RunStatus
 from tests.play import Anything
 from tests.service.cli_kit import data
-from tests.service.kit import application, process, service_of, start
+from tests.service.kit import application, process, service_of, start, waits_for
 
 WELL: dict[str, Any] = {
     "id": "holdfast",
@@ -174,7 +174,9 @@ def test_messages_without_a_run_and_messages_that_wait_are_found(sidecar: StandI
 
 def test_a_run_that_is_stalled_is_found(sidecar: StandIn) -> None:
     with service() as (app, diagnose):
-        start(app.test_client(), "order", "order-1", {"sku": "A1"})
+        client = app.test_client()
+        start(client, "order", "order-1", {"sku": "A1"})
+        waits_for(client, "order-1", "signal 'approval'")
         engine = service_of(app)._thread.engine  # type: ignore[union-attr]  # noqa: SLF001 - no code of ours is fickle
         engine._parts.index.show_as("order-1", RunStatus.STALLED)  # noqa: SLF001
         assert "order-1" in faults(diagnose())["stalled"]

@@ -13,6 +13,8 @@ HOST: Final = "127.0.0.1"
 _SECONDS: Final = 2.0
 _OK: Final = 200
 _PORTS: Final = range(10_000, 32_768)
+_given: Final[set[int]] = set()
+"""Ports that were found already: whoever asked may not have taken its own yet."""
 
 
 def free_port() -> int:
@@ -23,11 +25,14 @@ def free_port() -> int:
     """
     while True:
         port = secrets.choice(_PORTS)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))
             except OSError:
                 continue
+        _given.add(port)
         return port
 
 
