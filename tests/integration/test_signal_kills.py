@@ -44,7 +44,7 @@ def test_nothing_is_lost_or_doubled_in_3_kills(victim: str, world: World) -> Non
 @pytest.mark.chaos_dapr
 @pytest.mark.timeout(7_200)
 def test_nothing_is_lost_or_doubled_in_50_kills(victim: str, world: World) -> None:
-    world.kill_and_check(victim, rounds=50, rate=300)
+    world.kill_and_check(victim, rounds=50, rate=int(os.environ.get("CHAOS_RATE", "300")))
 
 
 @dataclass(slots=True)
@@ -97,6 +97,7 @@ class World:
         }
         command = [sys.executable, "-m", "tests.integration.load", arguments(replace(self._plan, rate=rate))]
         pipe = subprocess.PIPE
+        print(f"seed {self._seed}: {rate} signals/s", flush=True)  # noqa: T201 - to be repeated
         with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as load:
             try:
                 figures = Figures()
@@ -158,7 +159,7 @@ class World:
         check_dead_letters(self._service, self._plan, sent)
         assert self._service.held() == []
         print(  # noqa: T201 - the figures
-            f"\nseed {self._seed}: {rounds} kills of the {victim}; {said}, {interrupted} attempts made again; {figures}"
+            f"\n{rounds} kills of the {victim}; {said}, {interrupted} attempts made again; {figures}"
         )
 
 
