@@ -50,5 +50,5 @@ def _findings() -> Iterator[Finding]:
 
 
 def _has_called(known: dict[str, Redelivery]) -> bool:
-    """Whether a sidecar has asked for subscriptions: then there is one, whatever the store is."""
-    return any(found != "unknown" for found in known.values())
+    """Whether a sidecar has brought a probe: then there is one, whatever the store is."""
+    return any(found in {"kept", "lost"} for found in known.values())
