@@ -77,7 +77,8 @@ class Checkout:
         return bool(requests.get(f"{self.url}/v1/runs/{run}", timeout=30).json()["finished_at"])
 
     def ledger(self) -> list[str]:
-        lines = (self.folder / "var" / "ledger.jsonl").read_text(encoding="utf-8").splitlines()
+        file = self.folder / "var" / "ledger.jsonl"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
         return [json.loads(line)["did"] for line in lines]
 
     def publish_answer(self) -> None:

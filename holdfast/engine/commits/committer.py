@@ -164,7 +164,9 @@ class Committer:
                 self.numbers.conflicts += 1
                 await self._judge(batch, record)
             else:
-                self._partition.committed(self._sent)
+                sign = self._partition.sign
+                is_sign = any(item.write.key == sign for item in batch.chores) if batch.chores else False
+                self._partition.committed(self._sent, is_sign=is_sign)
                 self._succeed(batch, cast("Sequence[Written]", results))
             if not batch:
                 return

@@ -22,7 +22,9 @@ _LEASE_SECONDS: Final = 9.0
 
 
 class Lease:
-    """The time since an owner has last proved that it is one, by a commit.
+    """The time since an owner has last shown that it is one, by a commit of its record.
+
+    Other commits prove nothing here: a newcomer does not see them, and counts from the last sign that it saw.
 
     Attributes:
         ask: Called when somebody needs a proof.
@@ -42,7 +44,7 @@ class Lease:
         return self._loop.time() < self._until and not self._is_revoked
 
     def proved(self, sent: float) -> None:
-        """Note that a commit went through, which was sent at that time of the loop."""
+        """Note that a sign went through, which was sent at that time of the loop."""
         self._until = max(self._until, sent + _LEASE_SECONDS)
         if self._waiting and self.holds:
             waiting, self._waiting = self._waiting, []

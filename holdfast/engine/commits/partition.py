@@ -45,6 +45,7 @@ class Partition:
         swept: Up to which commit the needless records were deleted when the last checkpoint was written.
         was_released: The owner before this one has ended in good order.
         kept: Commits that are never deleted: the first of each epoch, and the one before it.
+        sign: The key of the owner's record.
         lease: For how long it may be trusted that nobody else has taken it.
     """
 
@@ -69,6 +70,7 @@ class Partition:
         self.was_released = False
         self.kept: set[int] = set()
         self.lease = Lease()
+        self.sign = owner_key(name)
         self._store = store
         self._reader = reader
         self._instance = instance
@@ -190,7 +192,7 @@ class Partition:
                 self._take_in(stored, index)
         self.kept |= {self.seq, self.seq + 1}
         self.epoch = epoch
-        self.committed(sent)
+        self.committed(sent, is_sign=True)
         await self._read_owner()
         return True
 
@@ -202,10 +204,16 @@ class Partition:
 
     # Proving it.
 
-    def committed(self, sent: float) -> None:
-        """Note that the next commit was made, with a call of the store at that time of the loop."""
+    def committed(self, sent: float, *, is_sign: bool) -> None:
+        """Note that the next commit was made.
+
+        Args:
+            sent: When the store was called, by the loop's time.
+            is_sign: The owner's record was in it: only of that can a newcomer see that there still is an owner.
+        """
         self.seq += 1
-        self.lease.proved(sent)
+        if is_sign:
+            self.lease.proved(sent)
 
     def record_write(self, seq: int, write_id: str, epoch: int, deltas: Sequence[Any], told: Told) -> Write:
         """Make the record of a commit."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from holdfast import ActivityContext, FencedError, RetryPolicy, WorkflowContext
+from holdfast.engine.commits.partition import RENEW_SECONDS
 from holdfast.stores import MemoryStore
 from tests.play import Code
 from tests.service.kit import until
@@ -38,6 +39,31 @@ async def works(ctx: WorkflowContext) -> str:
 
 def one_at_a_time(store: Store, work: Code, **options: Any) -> Any:  # noqa: ANN401 - an engine
     return engine_on(store, workflows=[works], activities=[work], max_async_activities=1, max_threads=1, **options)
+
+
+@on_skipping_loop
+async def test_a_commit_that_a_newcomer_does_not_see_keeps_no_lease() -> None:
+    inner = MemoryStore()
+    halting, old_work, new_work = Halting(inner=inner), Work(), Work()
+    old = one_at_a_time(halting, old_work)
+    await old.open()
+    for name in ("a", "b"):
+        await old.start(works, id=name)
+    new = one_at_a_time(Store(inner), new_work, instance="two")
+    opening = asyncio.create_task(new.open())
+    await asyncio.sleep(2 * RENEW_SECONDS - 0.1)  # just before a sign is due
+    await old.start(works, id="c")
+    halting.gate.clear()
+    await opening
+
+    old_work.go_on.set()
+    await asyncio.sleep(1.0)
+
+    assert old_work.begun == ["a"]
+    halting.gate.set()
+    await eventually(lambda: "another process" in old.not_ready())
+    await old.close()
+    await new.close()
 
 
 @on_skipping_loop
