@@ -37,6 +37,7 @@ from holdfast.engine.work.holding import Holding
 from holdfast.engine.work.hooks import HookCaller, Hooks
 from holdfast.engine.work.intake import Intake
 from holdfast.engine.work.outputs import Outputs
+from holdfast.engine.work.settling import Settling
 from holdfast.engine.work.sweeper import Sweeper
 from holdfast.engine.work.watchdog import Watchdog
 
@@ -184,6 +185,7 @@ class Parts:
         runtime.watchdog = self.watchdog
         runtime.on_fenced = self._fenced
         committer = runtime.committer = Committer(self.store, partition, self._reader, runtime, self.log)
+        runtime.settling = Settling(runtime.settle, overlap=not self.store.capabilities.exclusive)
         runtime.attempts = Attempts(
             self.world,
             runtime.submit,
@@ -208,6 +210,7 @@ class Parts:
         committer.on_commit = self._after_commit
         self.watchdog.start()
         self._spawn(committer.run())
+        self._spawn(runtime.settling.run())
         self._spawn(runtime.outputs.run())
         if self.store.capabilities.exclusive:
             partition.lease.hold_for_ever()

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from holdfast.engine.work.holding import Holding
     from holdfast.engine.work.hooks import HookCaller
     from holdfast.engine.work.outputs import Outputs
+    from holdfast.engine.work.settling import Settling
     from holdfast.engine.work.sweeper import Sweeper
     from holdfast.engine.work.watchdog import Watchdog
 
@@ -72,6 +73,7 @@ class Runtime:
     """
 
     committer: Committer
+    settling: Settling
     attempts: Attempts
     courier: Courier
     holding: Holding
@@ -156,6 +158,7 @@ class Runtime:
         """Whether that is so but for outputs that are leaving."""
         return not (
             self._dirty
+            or self.settling
             or self.arrivals.expected
             or self.attempts.running
             or self.courier.busy
@@ -218,7 +221,7 @@ class Runtime:
             else:
                 run.applied.append((item, answer))
         if not run.changed:
-            self._settle(run)
+            self.settle(run)
             return
         try:
             change = collect(run, now)
@@ -233,7 +236,7 @@ class Runtime:
         run.slot = _BUSY
         self.committer.add(change)
 
-    def _settle(self, run: Run) -> None:
+    def settle(self, run: Run) -> None:
         """All that the run has done is durable: answer, carry out, and see what is next."""
         run.slot = _IDLE
         applied, run.applied = run.applied, []
@@ -295,7 +298,7 @@ class Runtime:
         live = self.live
         if live.get(workflow_id) is run:
             live[workflow_id] = live.pop(workflow_id)
-            self._settle(run)
+            self.settling.add(run)
             if len(live) > self._max_cached:
                 self._loop.call_soon(self.evict)
 
@@ -322,6 +325,7 @@ class Runtime:
     def _abandon_all(self, error: StoreError | FencedError) -> None:
         self.alarm.stop()
         self.outputs.halt()
+        self.settling.clear()
         for run in self.live.values():
             for item in [*(item for item, _ in run.applied), *run.inbox]:
                 item.refuse(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +17,6 @@ __all__ = ["Fill", "can_hold", "counted", "etagged", "expectation_holds", "next_
 _CREATE_ONLY: Final = common_v1.StateOptions.CONCURRENCY_FIRST_WRITE
 _NO_COUNT: Final = "2147483647"
 """An ETag that no count of writes reaches: of a key that exists it is refused, one that is absent it creates."""
-_COUNT: Final = re.compile(r"[1-9][0-9]{0,9}")
 
 Fill = Callable[[common_v1.StateItem, Write], None]
 """Puts a write into an item of a request, in place: messages that are made and copied take thrice as long."""
@@ -89,4 +87,5 @@ def expectation_holds(write: Write, document: Document | None) -> bool:
 
 
 def _is_count(version: str) -> bool:
-    return _COUNT.fullmatch(version) is not None and int(version) < int(_NO_COUNT)
+    digits = len(version) if version.isascii() and version.isdecimal() and version[0] != "0" else 0
+    return 0 < digits < len(_NO_COUNT) or (digits == len(_NO_COUNT) and version < _NO_COUNT)
