@@ -11,6 +11,7 @@ from typing import Protocol
 
 from tests.conftest import require
 from tests.integration.processes import Server, free_port, http_status
+from tools.run_dapr.programs import ControlPlane
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "tools" / "dapr-runtime" / "build"
@@ -101,9 +102,10 @@ class Sidecar:
         internal_port: Where other sidecars call it.
         environment: Of its next start.
         log: Takes what it says.
+        server: Its process.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is an option of daprd
         self,
         folder: Path,
         *resources: Resource,
@@ -111,10 +113,12 @@ class Sidecar:
         app_port: int | None = None,
         environment: Mapping[str, str] | None = None,
         denied: Sequence[str] = (),
+        control_plane: ControlPlane | None = None,
     ) -> None:
         """Write its resources; `start` starts it. Without `app_port` there is no application.
 
-        An API that is denied is named as ``"conversation v1alpha2"``.
+        An API that is denied is named as ``"conversation v1alpha2"``. Actors, and so Dapr's own workflows, need a
+        control plane.
         """
         self._resources = folder / "components"
         self._resources.mkdir()
@@ -133,16 +137,21 @@ class Sidecar:
             "dapr-listen-addresses": "127.0.0.1",
             "enable-metrics": "false",
             **({"app-port": str(app_port)} if app_port else {"disable-init-endpoints": "config,subscribe"}),
+            **(
+                {"placement-host-address": control_plane.placement, "scheduler-host-address": control_plane.scheduler}
+                if control_plane
+                else {}
+            ),
             "dapr-graceful-shutdown-seconds": "1",
             "log-level": "info",
         }
         command = [program("daprd"), *(f"--{name}={value}" for name, value in options.items())]
         ready = lambda: http_status(self.http_port, "/v1.0/healthz/outbound") == 204  # noqa: E731
         self.log = folder / "daprd.log"
-        self._server = Server(command, self.log, ready, environment=environment)
-        self.start, self.stop, self.kill = self._server.start, self._server.stop, self._server.kill
-        self.environment = self._server.environment
-        self.halt, self.resume = self._server.halt, self._server.resume
+        self.server = Server(command, self.log, ready, environment=environment)
+        self.start, self.stop, self.kill = self.server.start, self.server.stop, self.server.kill
+        self.environment = self.server.environment
+        self.halt, self.resume = self.server.halt, self.server.resume
 
     def add(self, resource: Resource) -> None:
         """Write the file of a resource."""
