@@ -1,24 +1,29 @@
-"""The way to a Dapr sidecar: where it is, what opens it, how the connection is kept alive, what a call failed with."""
+"""The way to a Dapr sidecar: where it is, what opens it, how it stays connected, what it has loaded, how calls fail."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import grpc
 from dapr.conf.helpers import GrpcEndpoint
-from dapr.proto import api_service_v1
+from dapr.proto import api_service_v1, api_v1
 
 from holdfast.core.errors import StoreError
 from holdfast.secret import Secret
 
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
 __all__ = [
     "Headers",
+    "MetadataClient",
     "SidecarToken",
     "connect",
     "details_of",
     "is_too_large",
+    "read_metadata",
     "sidecar_address",
     "status_of",
     "words_of",
@@ -97,6 +102,36 @@ def connect(address: str) -> tuple[grpc.aio.Channel, Any]:
         channel = grpc.aio.insecure_channel(endpoint.endpoint, options)
     stub: Any = api_service_v1.DaprStub
     return channel, stub(channel)
+
+
+class MetadataClient(Protocol):
+    """The call of the Dapr API that a store or a publisher begins with, as the SDK's ``DaprStub`` has it."""
+
+    def GetMetadata(  # noqa: N802 - the name in the Dapr API
+        self,
+        request: api_v1.GetMetadataRequest,
+        *,
+        timeout: float | None = None,
+        metadata: Headers = (),
+        wait_for_ready: bool | None = None,
+    ) -> Awaitable[api_v1.GetMetadataResponse]:
+        """Say which components the sidecar has loaded, what they can do, and for which application."""
+        ...
+
+
+async def read_metadata(client: MetadataClient, token: SidecarToken, timeout: float) -> api_v1.GetMetadataResponse:
+    """Wait until a sidecar serves, and ask what it has loaded.
+
+    Args:
+        client: Calls it.
+        token: Opens its API.
+        timeout: How many seconds that may take.
+
+    Raises:
+        grpc.RpcError: It did not answer in time, or refuses to tell.
+    """
+    request = api_v1.GetMetadataRequest()
+    return await client.GetMetadata(request, timeout=timeout, metadata=token.headers(), wait_for_ready=True)
 
 
 def status_of(error: grpc.RpcError) -> grpc.StatusCode | None:

@@ -12,7 +12,7 @@ from dapr.proto import api_v1
 
 from holdfast.core.errors import PublishError
 from holdfast.publishers.cloud_events import CONTENT_TYPE, cloud_event
-from holdfast.sidecar import SidecarToken, connect, details_of, sidecar_address, status_of, words_of
+from holdfast.sidecar import SidecarToken, connect, details_of, read_metadata, sidecar_address, status_of, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,12 +110,7 @@ class DaprPublisher:
     async def _look(self, client: PublishingClient) -> None:
         address = sidecar_address(self._address)
         try:
-            found = await client.GetMetadata(
-                api_v1.GetMetadataRequest(),
-                timeout=self._connect_timeout,
-                metadata=self._token.headers(),
-                wait_for_ready=True,
-            )
+            found = await read_metadata(client, self._token, self._connect_timeout)
         except grpc.RpcError as error:
             msg = f"the sidecar at {address} does not say what it has loaded: {words_of(error)}"
             raise PublishError(msg) from error

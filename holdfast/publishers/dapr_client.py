@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from holdfast.sidecar import Headers, MetadataClient
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from dapr.proto import api_v1
 
-    from holdfast.sidecar import Headers
-
 __all__ = ["PublishingClient"]
 
 
-class PublishingClient(Protocol):
+class PublishingClient(MetadataClient, Protocol):
     """The calls of the Dapr API that a publisher makes, with the names and messages of the SDK's ``DaprStub``.
 
     ``timeout`` is in seconds; every call raises `grpc.RpcError` with a status code.
@@ -22,18 +22,7 @@ class PublishingClient(Protocol):
     Source: dapr/proto/runtime/v1/dapr.proto, service ``Dapr``.
     """
 
-    def GetMetadata(  # noqa: N802 - the name in the Dapr API
-        self,
-        request: api_v1.GetMetadataRequest,
-        *,
-        timeout: float | None = None,
-        metadata: Headers = (),
-        wait_for_ready: bool | None = None,
-    ) -> Awaitable[api_v1.GetMetadataResponse]:
-        """Say which components the sidecar has loaded, and for which application."""
-        ...
-
-    def BulkPublishEvent(  # noqa: N802 - as above
+    def BulkPublishEvent(  # noqa: N802 - the name in the Dapr API
         self,
         request: api_v1.BulkPublishRequest,
         *,

@@ -6,11 +6,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
 import grpc
-from dapr.proto import api_v1
 
 from holdfast.core.errors import StoreError, UnsupportedOperationError
 from holdfast.ports import Conflict
-from holdfast.sidecar import SidecarToken, connect, sidecar_address
+from holdfast.sidecar import SidecarToken, connect, read_metadata, sidecar_address
 from holdfast.stores.dapr_component import Component
 from holdfast.stores.dapr_errors import refused_to_open
 from holdfast.stores.dapr_kinds import UNGUARDED, find_kind
@@ -153,12 +152,7 @@ class DaprStore:
     async def _look(self, client: SidecarClient) -> Component:
         token = SidecarToken(self._token)
         try:
-            found = await client.GetMetadata(
-                api_v1.GetMetadataRequest(),
-                timeout=self._connect_timeout,
-                metadata=token.headers(),
-                wait_for_ready=True,
-            )
+            found = await read_metadata(client, token, self._connect_timeout)
         except grpc.RpcError as error:
             raise refused_to_open(error, sidecar_address(self._address)) from error
         kind = find_kind(found.registered_components, self._store_name, allow_unguarded=self._allow_unguarded)
