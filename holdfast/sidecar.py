@@ -22,6 +22,7 @@ __all__ = [
     "SidecarToken",
     "connect",
     "details_of",
+    "is_component_missing",
     "is_too_large",
     "read_metadata",
     "sidecar_address",
@@ -32,6 +33,7 @@ __all__ = [
 _DEFAULT_PORT: Final = "50001"
 _TOKEN_HEADER: Final = "dapr-api-token"  # noqa: S105 - the name of a header
 _TOO_LARGE: Final = ("larger than max", "message too large")
+_NO_COMPONENT: Final = ("is not found", "is not configured")
 
 # The sidecar closes connections that are pinged more often than every 8 s, and serves again right after a restart.
 _CHANNEL_OPTIONS: Final = (
@@ -156,3 +158,8 @@ def is_too_large(error: grpc.RpcError) -> bool:
     return status_of(error) is grpc.StatusCode.RESOURCE_EXHAUSTED and any(
         text in details_of(error) for text in _TOO_LARGE
     )
+
+
+def is_component_missing(error: grpc.RpcError) -> bool:
+    """Say whether a call failed, by its words, because there is no such state or pub/sub component."""
+    return any(text in details_of(error) for text in _NO_COMPONENT)

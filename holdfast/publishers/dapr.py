@@ -12,7 +12,15 @@ from dapr.proto import api_v1
 
 from holdfast.core.errors import PublishError
 from holdfast.publishers.cloud_events import CONTENT_TYPE, cloud_event
-from holdfast.sidecar import SidecarToken, connect, details_of, read_metadata, sidecar_address, status_of, words_of
+from holdfast.sidecar import (
+    SidecarToken,
+    connect,
+    is_component_missing,
+    read_metadata,
+    sidecar_address,
+    status_of,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +41,6 @@ _AWAY: Final = {
     _Code.UNAUTHENTICATED,
 }
 _LACKING: Final = {_Code.INVALID_ARGUMENT, _Code.FAILED_PRECONDITION}
-_NO_COMPONENT: Final = ("is not found", "is not configured")
 
 
 class DaprPublisher:
@@ -179,7 +186,7 @@ def _missing(error: grpc.RpcError, topic: str, records: Sequence[Record]) -> _Mi
     named = {record.id: words for record in records}
     if status in _FOR_GOOD:
         return _Missing(words, {}, named)
-    no_component = status in _LACKING and any(text in details_of(error) for text in _NO_COMPONENT)
+    no_component = status in _LACKING and is_component_missing(error)
     return _Missing(words, named, {}, status in _AWAY or no_component)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import grpc
 
 from holdfast.core.errors import StoreError, StoreUnavailableError
-from holdfast.sidecar import details_of, is_too_large, status_of, words_of
+from holdfast.sidecar import is_component_missing, is_too_large, status_of, words_of
 
 __all__ = ["may_be_conflict", "refused_to_open", "translated"]
 
@@ -16,7 +16,6 @@ _Code: Final = grpc.StatusCode
 _PERHAPS_A_CONFLICT: Final = {_Code.INTERNAL, _Code.ABORTED, _Code.ALREADY_EXISTS, _Code.UNKNOWN}
 _FOR_GOOD: Final = {_Code.INVALID_ARGUMENT, _Code.OUT_OF_RANGE, _Code.UNIMPLEMENTED}
 _AWAY: Final = {_Code.UNAVAILABLE, _Code.DEADLINE_EXCEEDED}
-_NO_COMPONENT: Final = ("is not found", "is not configured")
 
 
 def may_be_conflict(error: grpc.RpcError) -> bool:
@@ -38,7 +37,7 @@ def translated(error: grpc.RpcError, doing: str) -> StoreError:
         `StoreUnavailableError` where the outcome is unknown or the backend is away, else `StoreError`.
     """
     text = f"the sidecar failed {doing}: {words_of(error)}"
-    if is_too_large(error) or (status_of(error) in _FOR_GOOD and not _is_component_missing(error)):
+    if is_too_large(error) or (status_of(error) in _FOR_GOOD and not is_component_missing(error)):
         return StoreError(text)
     return StoreUnavailableError(text)
 
@@ -53,7 +52,3 @@ def refused_to_open(error: grpc.RpcError, address: str) -> StoreError:
     elif status_of(error) in {_Code.PERMISSION_DENIED, _Code.UNIMPLEMENTED}:
         hint = "; the sidecar's Configuration must allow the APIs metadata and state"
     return StoreError(f"the sidecar at {address} does not say what it has loaded: {words_of(error)}{hint}")
-
-
-def _is_component_missing(error: grpc.RpcError) -> bool:
-    return any(text in details_of(error) for text in _NO_COMPONENT)
