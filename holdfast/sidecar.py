@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -16,6 +17,8 @@ from holdfast.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from holdfast.core.durations import Duration
+
 __all__ = [
     "Headers",
     "MetadataClient",
@@ -25,6 +28,7 @@ __all__ = [
     "is_component_missing",
     "is_too_large",
     "read_metadata",
+    "seconds_of",
     "sidecar_address",
     "status_of",
     "words_of",
@@ -104,6 +108,11 @@ def connect(address: str) -> tuple[grpc.aio.Channel, Any]:
         channel = grpc.aio.insecure_channel(endpoint.endpoint, options)
     stub: Any = api_service_v1.DaprStub
     return channel, stub(channel)
+
+
+def seconds_of(duration: Duration) -> float:
+    """Give a duration in the form in which calls are told how long they may take."""
+    return duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
 
 
 class MetadataClient(Protocol):

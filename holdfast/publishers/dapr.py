@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import grpc
@@ -17,6 +16,7 @@ from holdfast.sidecar import (
     connect,
     is_component_missing,
     read_metadata,
+    seconds_of,
     sidecar_address,
     status_of,
     words_of,
@@ -24,6 +24,7 @@ from holdfast.sidecar import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import timedelta
 
     from holdfast.ports import Record
     from holdfast.publishers.dapr_client import PublishingClient
@@ -76,8 +77,8 @@ class DaprPublisher:
         self._pubsub_name = pubsub_name
         self._address = address
         self._token = SidecarToken(token)
-        self._timeout = _seconds(timeout)
-        self._connect_timeout = _seconds(connect_timeout)
+        self._timeout = seconds_of(timeout)
+        self._connect_timeout = seconds_of(connect_timeout)
         self._source = source or ""
         self._given: PublishingClient | None = None
         self._client: PublishingClient | None = None
@@ -188,7 +189,3 @@ def _missing(error: grpc.RpcError, topic: str, records: Sequence[Record]) -> _Mi
         return _Missing(words, {}, named)
     no_component = status in _LACKING and is_component_missing(error)
     return _Missing(words, named, {}, status in _AWAY or no_component)
-
-
-def _seconds(duration: timedelta | float) -> float:
-    return duration.total_seconds() if isinstance(duration, timedelta) else float(duration)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
 import grpc
 
 from holdfast.core.errors import StoreError, UnsupportedOperationError
 from holdfast.ports import Conflict
-from holdfast.sidecar import SidecarToken, connect, read_metadata, sidecar_address
+from holdfast.sidecar import SidecarToken, connect, read_metadata, seconds_of, sidecar_address
 from holdfast.stores.dapr_component import Component
 from holdfast.stores.dapr_errors import refused_to_open
 from holdfast.stores.dapr_kinds import UNGUARDED, find_kind
@@ -17,6 +16,7 @@ from holdfast.stores.limits import check_reads, check_writes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from datetime import timedelta
 
     from holdfast.ports import Capabilities, Document, Write, Written
     from holdfast.stores.dapr_client import SidecarClient
@@ -63,8 +63,8 @@ class DaprStore:
         self._store_name = store_name
         self._address = address
         self._token = token
-        self._timeout = _seconds(timeout)
-        self._connect_timeout = _seconds(connect_timeout)
+        self._timeout = seconds_of(timeout)
+        self._connect_timeout = seconds_of(connect_timeout)
         self._max_body_bytes = max_body_bytes
         self._allow_unguarded = allow_unguarded
         self._client: SidecarClient | None = None
@@ -164,7 +164,3 @@ class DaprStore:
             msg = f"the store {self._store_name!r} of the sidecar is not open"
             raise StoreError(msg)
         return self._component
-
-
-def _seconds(duration: timedelta | float) -> float:
-    return duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
