@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from holdfast.core.durations import Duration
 
 __all__ = [
+    "TOKEN_HINT",
     "Headers",
     "MetadataClient",
     "SidecarToken",
@@ -56,6 +57,9 @@ _CHANNEL_OPTIONS: Final = (
 
 Headers = tuple[tuple[str, str], ...]
 """Names and values that are sent with a call."""
+
+TOKEN_HINT: Final = "; set DAPR_API_TOKEN to the sidecar's own"  # noqa: S105 - advice
+"""What to do about a call that was refused for its token: follows the words of the error."""
 
 
 class SidecarToken:

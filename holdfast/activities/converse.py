@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 import grpc
 
 from holdfast.core.errors import LlmError, NonRetryableError, StoreError
-from holdfast.sidecar import SidecarToken, connect, details_of, is_too_large, sidecar_address, status_of, words_of
+from holdfast.sidecar import (
+    TOKEN_HINT,
+    SidecarToken,
+    connect,
+    details_of,
+    is_too_large,
+    sidecar_address,
+    status_of,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -21,14 +30,13 @@ if TYPE_CHECKING:
 __all__ = ["Component"]
 
 _Code: Final = grpc.StatusCode
-_NO_TOKEN: Final = "; set DAPR_API_TOKEN to the sidecar's own"  # noqa: S105 - advice
 _FOR_GOOD: Final = {
     _Code.INVALID_ARGUMENT: "",
     _Code.NOT_FOUND: "",
     _Code.FAILED_PRECONDITION: "",
     _Code.OUT_OF_RANGE: "",
-    _Code.UNAUTHENTICATED: _NO_TOKEN,
-    _Code.PERMISSION_DENIED: _NO_TOKEN,
+    _Code.UNAUTHENTICATED: TOKEN_HINT,
+    _Code.PERMISSION_DENIED: TOKEN_HINT,
     _Code.UNIMPLEMENTED: "; the sidecar's Configuration must allow the API conversation v1alpha2",
 }
 """What no further attempt would mend, and what would."""

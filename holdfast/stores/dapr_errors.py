@@ -7,7 +7,7 @@ from typing import Final
 import grpc
 
 from holdfast.core.errors import StoreError, StoreUnavailableError
-from holdfast.sidecar import is_component_missing, is_too_large, status_of, words_of
+from holdfast.sidecar import TOKEN_HINT, is_component_missing, is_too_large, status_of, words_of
 
 __all__ = ["may_be_conflict", "refused_to_open", "translated"]
 
@@ -48,7 +48,7 @@ def refused_to_open(error: grpc.RpcError, address: str) -> StoreError:
         return StoreUnavailableError(f"no Dapr sidecar answers at {address}: {words_of(error)}")
     hint = ""
     if status_of(error) is _Code.UNAUTHENTICATED:
-        hint = "; set DAPR_API_TOKEN to the sidecar's own"
+        hint = TOKEN_HINT
     elif status_of(error) in {_Code.PERMISSION_DENIED, _Code.UNIMPLEMENTED}:
         hint = "; the sidecar's Configuration must allow the APIs metadata and state"
     return StoreError(f"the sidecar at {address} does not say what it has loaded: {words_of(error)}{hint}")
