@@ -245,15 +245,7 @@ class Engine(RunCalls, TopicCalls):
         start, workflow_id = make_start(
             parts.world, workflow, input, id, timeout=timeout, on_conflict="use_existing", trace=trace
         )
-        item = SignalledStart(
-            definition=start.definition,
-            value=start.value,
-            run_id=start.run_id,
-            timeout_ms=start.timeout_ms,
-            on_conflict=start.on_conflict,
-            trace=start.trace,
-            signal=self._signal_item(signal, payload, signal_id, trace),
-        )
+        item = SignalledStart(start=start, signal=self._signal_item(signal, payload, signal_id, trace))
         started: Started = await parts.runtime.ask(workflow_id, item)
         return self._handle_of(started, start.definition.decode_result)
 

@@ -117,12 +117,18 @@ class Start(Item):
 
 
 @dataclass(slots=True, kw_only=True)
-class SignalledStart(Start):
+class SignalledStart(Item):
     """A signal has come for the open run of an id; one is started first if there is none: both in one commit.
 
     A signal that was applied before starts nothing, even where the run that had it is over.
+
+    Attributes:
+        start: What starts the run; it uses an open one.
     """
 
+    creates: ClassVar[bool] = True
+
+    start: Start
     signal: Signal
 
     def apply(self, run: Run, now: int) -> object:
@@ -131,7 +137,7 @@ class SignalledStart(Start):
             return Started(run.workflow_id, run.head.run_id, created=False)
         if self.signal.is_early(run):
             return TOO_EARLY
-        started = Start.apply(self, run, now)
+        started = self.start.apply(run, now)
         if run.is_open:
             self.signal.apply(run, now)
         elif self.signal.id:

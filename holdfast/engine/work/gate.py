@@ -19,7 +19,7 @@ from holdfast.core.errors import (
 from holdfast.engine.messages.envelope import read_envelope
 from holdfast.engine.messages.routing import route
 from holdfast.engine.runs.items import TOO_EARLY, Signal
-from holdfast.engine.runs.starting import SignalledStart
+from holdfast.engine.runs.starting import SignalledStart, Start
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -152,11 +152,11 @@ class Gate:
         except WorkflowNotFoundError as error:
             raise PayloadError(str(error)) from error
         definition.decode_input(message.payload)
-        return SignalledStart(
+        start = Start(
             definition=definition,
             value=message.payload,
             run_id=self._world.new_id(),
             on_conflict="use_existing",
             trace=message.trace,
-            signal=signal,
         )
+        return SignalledStart(start=start, signal=signal)
