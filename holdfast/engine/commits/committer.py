@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from holdfast.core.errors import FencedError, StoreError, StoreUnavailableError
 from holdfast.engine.commits.batch import Batch, Chore, ChoreWrite, fill, unversioned
 from holdfast.engine.commits.numbers import CommitNumbers
-from holdfast.engine.records.documents import owner_key, unseal
+from holdfast.engine.records.documents import unseal
 from holdfast.ports import ABSENT, ANY, Conflict, Write, Written
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ class Committer:
         Raises:
             FencedError: Another process owns the partition.
         """
-        keys = [owner_key(self._partition.name), *(write.key for write in batch.writes(record))]
+        keys = [self._partition.sign, *(write.key for write in batch.writes(record))]
         documents = await self._reader.read(list(dict.fromkeys(keys)))
         self._partition.check_fence(documents, record.key)
         if record.key in documents:

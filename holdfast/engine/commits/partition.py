@@ -115,7 +115,7 @@ class Partition:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _read_owner(self) -> dict[str, Any] | None:
-        key = owner_key(self.name)
+        key = self.sign
         document = (await self._reader.read([key])).get(key)
         if document is None:
             self._versions.pop(key, None)
@@ -243,8 +243,7 @@ class Partition:
             "renewals": self._renewals,
             "released": released,
         }
-        key = owner_key(self.name)
-        return Write(key, seal_object(owner), self.expected(key))
+        return Write(self.sign, seal_object(owner), self.expected(self.sign))
 
     def segment_write(self, number: int, entries: Sequence[Any]) -> Write:
         """Make the write of a part of the index."""
@@ -276,7 +275,7 @@ class Partition:
         Raises:
             FencedError: There is one.
         """
-        for key in (owner_key(self.name), record_key):
+        for key in (self.sign, record_key):
             if key in documents and unseal(key, documents[key].value)["epoch"] > self.epoch:
                 message = f"partition {self.name} was taken over by another process: this one stops"
                 raise FencedError(message)
