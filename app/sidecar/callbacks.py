@@ -13,7 +13,7 @@ from app.errors import NotReadyError
 from app.sidecar.batches import Entry, read_batch
 from app.sidecar.probe import PROBE_TOPIC, RetryProbe
 from app.sidecar.subscriptions import subscriptions
-from holdfast import FencedError, HoldfastError
+from holdfast import HoldfastError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ async def _deliver(engine: Engine, topic: str, entries: Sequence[Entry]) -> list
 def _status(found: Any) -> str:  # noqa: ANN401 - a delivery, or what kept it from being one
     if not isinstance(found, BaseException):
         return _SUCCESS
-    level = logging.WARNING if isinstance(found, HoldfastError | FencedError) else logging.ERROR
+    level = logging.WARNING if isinstance(found, HoldfastError) else logging.ERROR
     _log.log(level, "a message is to come again: %s", found, exc_info=found if level == logging.ERROR else None)
     return _RETRY
 
