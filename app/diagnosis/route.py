@@ -12,6 +12,7 @@ from app.diagnosis.inside import check_inside, check_tokens, gather
 from app.diagnosis.sidecar import check_redelivery, check_sidecar, needs_sidecar
 from app.errors import NotReadyError
 from app.finding import Finding
+from app.sidecar.probe import Redelivery, RetryProbe
 from holdfast import HoldfastError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from flask import Response
 
     from app.sidecar.access import Refusals
-    from app.sidecar.probe import Redelivery, RetryProbe
 
 __all__ = ["api"]
 
@@ -51,4 +51,4 @@ def _findings() -> Iterator[Finding]:
 
 def _has_called(known: dict[str, Redelivery]) -> bool:
     """Whether a sidecar has brought a probe: then there is one, whatever the store is."""
-    return any(found in {"kept", "lost"} for found in known.values())
+    return any(found in {Redelivery.KEPT, Redelivery.LOST} for found in known.values())
