@@ -40,17 +40,9 @@ class Layer:
         """Start a run, with whatever options the executor has."""
         return await self._inner.start(workflow, input, **options)
 
-    async def signal(
-        self,
-        workflow_id: str,
-        name: str,
-        payload: object = None,
-        *,
-        id: str | None = None,
-        **options: Any,  # noqa: ANN401
-    ) -> None:
+    async def signal(self, workflow_id: str, name: str, payload: object = None, **options: Any) -> None:  # noqa: ANN401
         """Send a signal, with whatever options the executor has."""
-        await self._inner.signal(workflow_id, name, payload, id=id, **options)
+        await self._inner.signal(workflow_id, name, payload, **options)
 
     async def query(self, workflow_id: str, name: str, input: object = None) -> Any:  # noqa: ANN401
         """Ask a run for a view of itself."""
@@ -106,17 +98,10 @@ class _Hooked(Layer):
         else:
             await _call(self._hooks.on_workflow_complete, handle.id, result)
 
-    async def signal(
-        self,
-        workflow_id: str,
-        name: str,
-        payload: object = None,
-        *,
-        id: str | None = None,
-        **options: Any,  # noqa: ANN401
-    ) -> None:
-        await super().signal(workflow_id, name, payload, id=id, **options)
-        await _call(self._hooks.on_signal, workflow_id, {"name": name, "payload": payload, "id": id or ""})
+    async def signal(self, workflow_id: str, name: str, payload: object = None, **options: Any) -> None:  # noqa: ANN401
+        await super().signal(workflow_id, name, payload, **options)
+        told = {"name": name, "payload": payload, "id": options.get("id") or ""}
+        await _call(self._hooks.on_signal, workflow_id, told)
 
 
 async def _call(hook: Hook | None, workflow_id: str, payload: Any) -> None:  # noqa: ANN401 - any payload

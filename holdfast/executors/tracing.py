@@ -85,17 +85,9 @@ class _Traced(Layer):
         with self._span("start", str(options.get("id") or ""), workflow=name):
             return await super().start(workflow, input, **{**self._here(), **options})
 
-    async def signal(
-        self,
-        workflow_id: str,
-        name: str,
-        payload: object = None,
-        *,
-        id: str | None = None,
-        **options: Any,  # noqa: ANN401
-    ) -> None:
+    async def signal(self, workflow_id: str, name: str, payload: object = None, **options: Any) -> None:  # noqa: ANN401
         with self._span("signal", workflow_id, signal=name):
-            await super().signal(workflow_id, name, payload, id=id, **{**self._here(), **options})
+            await super().signal(workflow_id, name, payload, **{**self._here(), **options})
 
     async def query(self, workflow_id: str, name: str, input: object = None) -> Any:  # noqa: ANN401
         with self._span("query", workflow_id, query=name):
