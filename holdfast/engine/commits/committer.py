@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from holdfast.engine.runs.change import Change
     from holdfast.ports import Document, StateStore
 
-__all__ = ["Committer", "Verdicts"]
+__all__ = ["Committer", "Verdicts", "settle"]
 
 _MAX_ROUNDS: Final = 5
 
@@ -114,6 +114,16 @@ class Committer:
         self._chores.append(Chore(writes, done, refused, told))
         self._idle.clear()
         self._wake.set()
+
+    def write(self, writes: Sequence[Write], told: Told | None = None) -> asyncio.Future[None]:
+        """Queue documents as `add_chore` does, for somebody who waits for them as long as they like.
+
+        Returns:
+            Done once all of them are durable; it fails with `StoreError` if the store will not take some of them.
+        """
+        future: asyncio.Future[None] = self._loop.create_future()
+        self.add_chore(writes, lambda: settle(future), lambda error: settle(future, error), told)
+        return future
 
     def stats(self) -> CommitStats:
         """Say how commits went so far, and what waits for the next one."""
@@ -306,6 +316,17 @@ class Committer:
         if write.value is None or stored is None:
             return write._replace(expected=ABSENT if write.value is not None else ANY)
         return write._replace(expected=stored.version if self._store.capabilities.guard == "key" else ANY)
+
+
+def settle(future: asyncio.Future[None], error: StoreError | FencedError | None = None) -> None:
+    """Tell whoever waits for a write how it went, unless they have been told or have given up."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+        future.exception()  # whoever waits hears of it; nobody need
 
 
 def _is_stored(write: Write, documents: dict[str, Document]) -> bool:

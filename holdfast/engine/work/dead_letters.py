@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.core.errors import DeadLetterNotFoundError, FencedError, PayloadError, StoreError
 from holdfast.core.ids import short_hash
+from holdfast.engine.commits.committer import settle
 from holdfast.engine.messages.envelope import read_envelope
 from holdfast.engine.messages.routing import identity
 from holdfast.engine.records.documents import dead_key
@@ -101,16 +102,15 @@ class DeadLetters:
 
     def write(self, writes: Sequence[Write], told: Told) -> asyncio.Future[None]:
         """Write documents with a batch soon; what comes back is done once they are durable."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future = self._committer.write(writes, told)
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
-        self._committer.add_chore(writes, lambda: _succeed(future), lambda error: _fail(future, error), told)
         return future
 
     def dismiss(self, error: StoreError | FencedError) -> None:
         """Let whoever waits for a write know that there is none."""
         for future in list(self._pending):
-            _fail(future, error)
+            settle(future, error)
 
     # Looking.
 
@@ -172,14 +172,3 @@ def _digest(letter: Letter) -> str:
     except PayloadError:
         name = letter.id
     return short_hash(f"{letter.topic} {name}", _DIGEST) if name else ""
-
-
-def _succeed(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-def _fail(future: asyncio.Future[None], error: StoreError | FencedError) -> None:
-    if not future.done():
-        future.set_exception(error)
-        future.exception()  # whoever waits hears of it; nobody need

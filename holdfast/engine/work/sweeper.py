@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
-from holdfast.core.errors import CorruptDocumentError
+from holdfast.core.errors import CorruptDocumentError, StoreError
 from holdfast.engine.records.documents import blob_key, page_key, past_key, run_key, unseal
 from holdfast.engine.records.seen import Seen
 from holdfast.engine.runs.starting import Swept
@@ -68,12 +68,10 @@ class Sweeper:
             return
         deletions = [Write(key, None, ANY) for key in keys]
         if deletions:
-            deleted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-            self._committer.add_chore(
-                deletions, lambda: deleted.set_result(True), lambda _error: deleted.set_result(False)
-            )
-            if not await deleted:
-                return
+            try:
+                await self._committer.write(deletions)
+            except StoreError:
+                return  # the committer has logged it, and the tombstone still names what is left
         await self._post.ask(workflow_id, Swept())
 
     async def _named_by(self, key: str) -> list[str]:
