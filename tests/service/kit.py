@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,8 +23,8 @@ from app.factory import create_app
 from app.modules import load_functions
 from app.service import Service
 from app.settings import Settings
-from holdfast import EngineThread
-from holdfast.ports import StateStore
+from holdfast import EngineThread, StoreUnavailableError
+from holdfast.ports import Conflict, Document, StateStore, Write, Written
 from holdfast.stores import MemoryStore
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +67,28 @@ def application(store: StateStore | None = None, **settings: Anything) -> Iterat
         yield app
     finally:
         service_of(app).close()
+
+
+class Remote(MemoryStore):
+    """A store that may be away.
+
+    Attributes:
+        is_away: Nobody answers.
+    """
+
+    is_away = False
+
+    async def read(self, keys: Sequence[str]) -> dict[str, Document]:
+        self._reach()
+        return await super().read(keys)
+
+    async def write(self, writes: Sequence[Write]) -> list[Written | Conflict]:
+        self._reach()
+        return await super().write(writes)
+
+    def _reach(self) -> None:
+        if self.is_away:
+            raise StoreUnavailableError("nobody answers")
 
 
 def service_of(app: Flask) -> Service:

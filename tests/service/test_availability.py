@@ -14,42 +14,28 @@ from app.errors import NotReadyError, StartupError
 from app.factory import create_app
 from app.service import Service
 from app.settings import Settings
-from holdfast import StoreUnavailableError
-from holdfast.ports import ABSENT, Conflict, Document, Write, Written
+from holdfast.ports import ABSENT, Conflict, Write, Written
 from holdfast.stores import MemoryStore
-from tests.service.kit import application, engine, problem, service_of, start, until
+from tests.service.kit import Remote, application, engine, problem, service_of, start, until
 
 BODY = {"input": {"sku": "A1"}}
 KEY = {"Idempotency-Key": "request-1"}
 
 
-class Remote(MemoryStore):
-    """A store that may be away.
+class Leaving(Remote):
+    """A store that goes away when a run is to be written that is not there yet, once it is told to."""
 
-    Attributes:
-        is_away: Nobody answers.
-        leaves_at_a_start: Goes away when a run is to be written that is not there yet.
-    """
-
-    is_away = False
     leaves_at_a_start = False
-
-    async def read(self, keys: Sequence[str]) -> dict[str, Document]:
-        if self.is_away:
-            raise StoreUnavailableError("remote/read: nobody answers")
-        return await super().read(keys)
 
     async def write(self, writes: Sequence[Write]) -> list[Written | Conflict]:
         starts = any(write.key.startswith("run:") and write.expected is ABSENT for write in writes)
         if self.leaves_at_a_start and starts:
             self.is_away, self.leaves_at_a_start = True, False
-        if self.is_away:
-            raise StoreUnavailableError("remote/write: nobody answers")
         return await super().write(writes)
 
 
 def test_while_the_store_is_away_no_request_hangs_and_the_service_recovers_by_itself() -> None:
-    store = Remote()
+    store = Leaving()
     with application(store, call_timeout=0.3) as app:
         client = app.test_client()
         start(client, "order", "order-1", {"sku": "A1"})

@@ -10,11 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.factory import create_app
 from app.settings import Settings
-from holdfast import EngineThread, StoreUnavailableError, WorkflowContext
+from holdfast import EngineThread, WorkflowContext
 from holdfast.stores import MemoryStore
 from tests.docs.markdown import ROOT
-from tests.service.kit import Anything, application, ended, service_of, start, until, waits_for
-from tests.unit.engine.stores import Guarded
+from tests.service.kit import Remote, application, ended, service_of, start, until, waits_for
 
 PAGE = ROOT / "docs" / "reference" / "metrics.md"
 ROW = re.compile(r"^\| `(\w+)` \| (gauge|counter|histogram) \| ([^|]*) \|", re.MULTILINE)
@@ -160,32 +159,16 @@ def test_workflows_that_are_not_registered_share_a_label() -> None:
     assert not any('"gone"' in name for name in found)
 
 
-class Away(Guarded):
-    """A store that does not answer while it is told not to."""
-
-    away = False
-
-    async def read(self, keys: Anything) -> Anything:
-        if self.away:
-            raise StoreUnavailableError("away")
-        return await super().read(keys)
-
-    async def apply(self, writes: Anything) -> Anything:
-        if self.away:
-            raise StoreUnavailableError("away")
-        return await super().apply(writes)
-
-
 def test_the_numbers_are_there_while_the_store_is_away() -> None:
-    store = Away()
+    store = Remote()
     with application(store, call_timeout=0.2) as app:
         client = app.test_client()
         start(client, "quick", "quick-1")
-        store.away = True
+        store.is_away = True
         assert client.post("/v1/workflows/quick/runs", json={}).status_code == 503
         until(lambda: client.get("/readyz").status_code == 503)
         found = numbers(client)
-        store.away = False
+        store.is_away = False
         until(lambda: client.get("/readyz").status_code == 200)
 
     assert found["holdfast_ready"] == 0

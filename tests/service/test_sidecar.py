@@ -13,9 +13,7 @@ from flask.testing import FlaskClient
 
 from app.errors import StartupError
 from app.settings import load_settings
-from holdfast import StoreUnavailableError
-from holdfast.stores import MemoryStore
-from tests.service.kit import Anything, application, ended, problem, service_of, start, until
+from tests.service.kit import Anything, Remote, application, ended, problem, service_of, start, until
 
 SIGNALS = "/dapr/pubsub/workflow-signals"
 
@@ -145,20 +143,8 @@ def test_a_trace_field_that_is_no_text_does_not_matter(client: FlaskClient, trac
     assert ended(client, "order-1")["status"] == "completed"
 
 
-class Away(MemoryStore):
-    """Does not answer once it is told so."""
-
-    is_away = False
-
-    async def write(self, writes: Anything) -> Anything:
-        if self.is_away:
-            message = "it is away"
-            raise StoreUnavailableError(message)
-        return await super().write(writes)
-
-
 def test_while_the_store_is_away_messages_are_to_come_again() -> None:
-    store = Away()
+    store = Remote()
     with application(store, call_timeout=0.3) as app:
         client = app.test_client()
         start(client, "order", "order-1", {"sku": "A1"})
