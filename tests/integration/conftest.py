@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -20,6 +22,7 @@ KINDS = ("in-memory", "redis", "sqlite", "postgresql")
 StartSidecar = Callable[..., Sidecar]
 Ship = Callable[..., ShippedSidecar]
 Backend = tuple[Server, int]
+AnySidecar = TypeVar("AnySidecar", Sidecar, ShippedSidecar)
 
 
 @pytest.fixture(scope="session")
@@ -81,20 +84,25 @@ def component_of(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> S
 
 @pytest.fixture
 def start_sidecar(tmp_path: Path) -> Iterator[StartSidecar]:
-    """Start a sidecar with resources; it is ended after the test."""
-    started: list[Sidecar] = []
+    """Start a sidecar as `Sidecar` is told; it is ended after the test."""
+    yield from _starting(partial(Sidecar, app_id=tmp_path.name), tmp_path / "sidecar")
 
-    def start(
-        *resources: Resource,
-        app_id: str | None = None,
-        app_port: int | None = None,
-        environment: Mapping[str, str] | None = None,
-        denied: Sequence[str] = (),
-    ) -> Sidecar:
-        folder = tmp_path / f"sidecar-{len(started)}"
+
+@pytest.fixture
+def ship(tmp_path: Path) -> Iterator[Ship]:
+    """Start a sidecar with resources of this repository as `ShippedSidecar` is told; it is ended after the test."""
+    yield from _starting(ShippedSidecar, tmp_path / "shipped")
+
+
+def _starting(make: Callable[..., AnySidecar], root: Path) -> Iterator[Callable[..., AnySidecar]]:
+    """Give what starts sidecars, each in a folder of its own, and end all of them."""
+    started: list[AnySidecar] = []
+    root.mkdir()
+
+    def start(*resources: Resource | str, **options: object) -> AnySidecar:
+        folder = root / str(len(started))
         folder.mkdir()
-        name = app_id or tmp_path.name
-        sidecar = Sidecar(folder, *resources, app_id=name, app_port=app_port, environment=environment, denied=denied)
+        sidecar = make(folder, *resources, **options)
         started.append(sidecar)
         sidecar.start()
         return sidecar
@@ -108,32 +116,6 @@ def start_sidecar(tmp_path: Path) -> Iterator[StartSidecar]:
 def sidecar(component: StateComponent, start_sidecar: StartSidecar) -> Sidecar:
     """A running sidecar with one state component named ``statestore``."""
     return start_sidecar(component)
-
-
-@pytest.fixture
-def ship(tmp_path: Path) -> Iterator[Ship]:
-    """Start a sidecar with components and policies of this repository; it is ended after the test."""
-    started: list[ShippedSidecar] = []
-
-    def start(
-        *components: str,
-        instead: Mapping[str, str] | None = None,
-        environment: Mapping[str, str] | None = None,
-        app_port: int | None = None,
-        resources: Sequence[Path] = (),
-    ) -> ShippedSidecar:
-        folder = tmp_path / f"shipped-{len(started)}"
-        (folder / "var").mkdir(parents=True)
-        sidecar = ShippedSidecar(
-            folder, *components, instead=instead, environment=environment, app_port=app_port, resources=resources
-        )
-        started.append(sidecar)
-        sidecar.start()
-        return sidecar
-
-    yield start
-    for sidecar in started:
-        sidecar.kill()
 
 
 @pytest.fixture

@@ -48,6 +48,7 @@ class ShippedSidecar:
         self.app_port = app_port or free_port()
         self.address = f"127.0.0.1:{grpc_port}"
         self.log = folder / "daprd.log"
+        (folder / "var").mkdir()  # where a component of SQLite has its file
         run = replace(
             read_run_file(ROOT / "dapr.yaml", {}),
             app_port=self.app_port,
