@@ -9,6 +9,7 @@ from holdfast.core.errors import PayloadError
 from holdfast.core.ids import check_text
 from holdfast.core.strict_json import JsonError, load
 from holdfast.engine.views import instant
+from holdfast.engine.work.gate import Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from holdfast.engine.lifecycle import Parts
     from holdfast.engine.records.letters import Letter
-    from holdfast.engine.work.gate import Delivery
     from holdfast.engine.work.shelf import Held
 
 __all__ = ["DeadLetter", "DeadLetterPage", "HeldMessage", "TopicCalls"]
@@ -166,6 +166,8 @@ class TopicCalls:
     async def replay_dead_letter(self, number: int) -> Delivery:
         """Deliver a dead letter again, as what it was; it is dropped once it is applied or held.
 
+        Where it should be held and cannot be, it stays a dead letter.
+
         Raises:
             DeadLetterNotFoundError: There is none of that number.
             PayloadError: It still cannot be read or says not what it is for, or not all of it was kept.
@@ -177,7 +179,8 @@ class TopicCalls:
             message = f"dead letter {number} was too large to be kept whole, and cannot be replayed"
             raise PayloadError(message, too_large=True)
         delivery = await parts.intake.redeliver(letter)
-        await parts.dead_letters.drop(number)
+        if delivery is not Delivery.DEAD:
+            await parts.dead_letters.drop(number)
         return delivery
 
     async def drop_dead_letter(self, number: int) -> None:

@@ -346,6 +346,20 @@ def test_numbered_messages_are_applied_in_order_though_bulk_publish_scrambles_th
     assert world.service.result("ordered") == list(range(1, count + 1))
 
 
+def test_a_message_under_the_number_of_another_is_dead_and_its_duplicate_is_not(world: World) -> None:
+    world.service.begin("collect", "renumbered", 2)
+    first, again = (signal_event("renumbered", name, name, sequence="1") for name in ("first-1", "again-1"))
+    world.publisher.publish(first)
+    world.is_done()
+
+    world.publisher.publish(first)
+    world.publisher.publish(again)
+
+    assert "number 1 of source 'tests'" in world.dead("again-1")["reason"]
+    world.publisher.publish(signal_event("renumbered", "second-1", "second", sequence="2"))
+    assert world.service.result("renumbered") == ["first-1", "second"]
+
+
 def test_the_topic_of_another_team_starts_a_run_and_signals_it(world: World) -> None:
     order = {"order": {"id": 7}, "amount": 12}
     events = [

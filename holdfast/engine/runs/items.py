@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from holdfast.core.codec import decode_json
-from holdfast.core.errors import UpdateRejectedError, WorkflowFinishedError, WorkflowNotFoundError
+from holdfast.core.errors import PayloadError, UpdateRejectedError, WorkflowFinishedError, WorkflowNotFoundError
 from holdfast.core.history import Event, EventType, RunStatus
 from holdfast.core.trace import Trace
 from holdfast.engine.runs.duties import recover, wake_up
@@ -139,22 +139,38 @@ class Signal(Item):
         if self.is_known(run):
             return None
         require_open(run)
+        self.require_free_number(run)
         if self.is_early(run):
             return TOO_EARLY
-        if self.sequence:
-            run.follow(self.source, self.sequence)
-        if self.id:
-            run.remember(self.id, now)
+        self.note(run, now)
         if run.world.hooked:
             run.tell("on_signal", {"name": self.name, "payload": decode_json(self.value), "id": self.id})
         details = trace_details(self.trace)
         run.happen(EventType.SIGNAL_RECEIVED, now, id=self.id, name=self.name, value=self.value, details=details)
         return None
 
+    def note(self, run: Run, now: int) -> None:
+        """Know it again: by its number, and by its id."""
+        if self.sequence:
+            run.follow(self.source, self.sequence)
+        if self.id:
+            run.remember(self.id, now)
+
     def is_known(self, run: Run) -> bool:
-        """Say whether it was applied before."""
-        if self.id and self.id in run.seen:
-            return True
+        """Say whether it was applied before: by its id, and by its number only where it has none."""
+        return self.id in run.seen if self.id else self._is_counted(run)
+
+    def require_free_number(self, run: Run) -> None:
+        """Refuse what comes under the number of another message: were it taken for a duplicate, it would vanish.
+
+        Raises:
+            PayloadError: Its number was applied, and the run does not know its id.
+        """
+        if self._is_counted(run) and not self.is_known(run):
+            message = f"number {self.sequence:,} of source {self.source!r} was applied before, for another message"
+            raise PayloadError(message, field="sequence")
+
+    def _is_counted(self, run: Run) -> bool:
         return bool(self.sequence) and self.sequence <= run.seen.sequences.get(self.source, 0)
 
     def is_early(self, run: Run) -> bool:

@@ -135,13 +135,14 @@ class SignalledStart(Item):
         """Start the run if need be, and signal it; answers `TOO_EARLY` where other signals have to come first."""
         if self.signal.is_known(run) and run.exists:
             return Started(run.workflow_id, run.head.run_id, created=False)
+        self.signal.require_free_number(run)
         if self.signal.is_early(run):
             return TOO_EARLY
         started = self.start.apply(run, now)
         if run.is_open:
             self.signal.apply(run, now)
-        elif self.signal.id:
-            run.remember(self.signal.id, now)  # it was there from the start, and the run has ended without it
+        else:
+            self.signal.note(run, now)  # it was there from the start, and the run has ended without it
         return started
 
 

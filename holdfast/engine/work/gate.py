@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -132,9 +133,11 @@ class Gate:
         if mapping is None:
             message = f"topic {letter.topic!r} is not mapped to signals: mapped are {', '.join(self._topics) or 'none'}"
             raise PayloadError(message)
-        given = letter.id or (f"held/{number}/{letter.at}" if number else "")
         limit = self._world.host.payload_limit
-        return route(mapping, read_envelope(letter.value), letter.key, given, limit=limit)
+        found = route(mapping, read_envelope(letter.value), letter.key, letter.id, limit=limit)
+        if number and not found.id and not found.sequence:  # else its id, or its number, tells it from others
+            found = replace(found, id=f"held/{number}/{letter.at}")
+        return found
 
     def _item(self, message: Message) -> Item:
         signal = Signal(

@@ -75,6 +75,10 @@ class Holding:
         if known is not None:
             await asyncio.shield(known.stored)
             return Delivery.HELD
+        if self.shelf.at_number_of(message) is not None:
+            taken = f"number {message.sequence:,} of source {message.source!r} is held already, for another message"
+            await self._dead.bury(letter, taken, message)
+            return Delivery.DEAD
         if not self.shelf.has_room(len(letter.value)) or not self._dead.fits(letter):
             await self._dead.bury(letter, f"{reason}; it is too large, or too many are held already, to wait", message)
             return Delivery.DEAD
@@ -217,7 +221,8 @@ class Holding:
         for held, letter in await self._take_down(expired):
             verdict = await self._gate.attempt(letter, held.number)
             if verdict.delivery is not Delivery.APPLIED:
-                await self._dead.bury(letter, f"{held.reason} within an hour", None)
+                is_dead = verdict.delivery is Delivery.DEAD
+                await self._dead.bury(letter, verdict.reason if is_dead else f"{verdict.reason} within an hour", None)
             await self._let_go([held])
         self._set_alarm()
 

@@ -90,9 +90,11 @@ class Shelf:
         return len(self._held) < _MOST and self._bytes + size <= _MOST_BYTES
 
     def find(self, message: Message) -> Held | None:
-        """Find a message that is held already: by the id that duplicates share, or by its number."""
-        if message.id and (message.workflow_id, message.id) in self._by_id:
-            return self._by_id[message.workflow_id, message.id]
+        """Find a message that is held already: by the id that duplicates share, or by its number if it has no id."""
+        return self._by_id.get((message.workflow_id, message.id)) if message.id else self.at_number_of(message)
+
+    def at_number_of(self, message: Message) -> Held | None:
+        """Find what is held under the number of a message: itself, or another."""
         return self._numbered.get(message.workflow_id, {}).get((message.source, message.sequence))
 
     def add(self, held: Held) -> None:

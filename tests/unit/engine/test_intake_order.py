@@ -21,11 +21,70 @@ async def test_numbered_messages_are_applied_in_order_whatever_order_they_come_i
         handle = await engine.start(collect, 4, id="a")
         for number in order:
             await deliver(engine, signal("a", number, sequence=str(number)))
-            await deliver(engine, signal("a", number, sequence=str(number), id="again"))  # known by its number
+            await deliver(engine, signal("a", number, sequence=str(number)))
 
         assert await handle.result() == [1, 2, 3, 4]
         await engine.settled()
         assert engine.stats().held == 0
+        assert await reasons(engine) == []
+
+
+@pytest.mark.parametrize("order", list(permutations((1, 2, 3))))
+@on_skipping_loop
+async def test_numbered_messages_without_an_id_are_known_by_their_number(order: tuple[int, ...]) -> None:
+    store = MemoryStore()
+    async with engine_on(store) as engine:
+        await engine.start(collect, 4, id="a")
+        for number in (*order, *order):
+            await deliver(engine, signal("a", number, sequence=number, id=""))
+    async with engine_on(store) as engine:
+        for number in (*order, 4):
+            assert await deliver(engine, signal("a", number, sequence=number, id="")) is Delivery.APPLIED
+
+        assert await engine.handle("a").result() == [1, 2, 3, 4]
+        await engine.settled()
+        assert (engine.stats().held, await reasons(engine)) == (0, [])
+
+
+@on_skipping_loop
+async def test_a_message_whose_number_was_applied_for_another_is_dead_and_says_so() -> None:
+    async with engine_on() as engine:
+        handle = await engine.start(collect, 2, id="a")
+        await deliver(engine, signal("a", 1, sequence="1"))
+
+        assert await deliver(engine, signal("a", 9, sequence="1")) is Delivery.DEAD
+
+        assert await deliver(engine, signal("a", 1, sequence="1")) is Delivery.APPLIED
+        await deliver(engine, signal("a", 2, sequence="2"))
+        assert await handle.result() == [1, 2]
+        assert await reasons(engine) == ["number 1 of source 'shop' was applied before, for another message"]
+
+
+@on_skipping_loop
+async def test_a_message_whose_number_is_held_for_another_is_dead_and_says_so() -> None:
+    async with engine_on() as engine:
+        handle = await engine.start(collect, 2, id="a")
+        await deliver(engine, signal("a", 2, sequence="2"))
+
+        assert await deliver(engine, signal("a", 9, sequence="2")) is Delivery.DEAD
+        assert await engine.replay_dead_letter(1) is Delivery.DEAD
+
+        assert await deliver(engine, signal("a", 2, sequence="2")) is Delivery.HELD
+        await deliver(engine, signal("a", 1, sequence="1"))
+        assert await handle.result() == [1, 2]
+        assert await reasons(engine) == ["number 2 of source 'shop' is held already, for another message"]
+
+
+@on_skipping_loop
+async def test_numbers_go_on_when_an_id_is_started_again() -> None:
+    async with engine_on() as engine:
+        for first in (1, 2):
+            handle = await engine.start(collect, 1, id="a")
+            await deliver(engine, signal("a", first, sequence=str(first)))
+            assert await handle.result() == [first]
+
+        await engine.start(collect, 1, id="a")
+        assert await deliver(engine, signal("a", 9, sequence="1")) is Delivery.DEAD
 
 
 @on_skipping_loop
@@ -93,6 +152,28 @@ async def test_a_numbered_message_that_is_early_does_not_start_its_run() -> None
         assert await deliver(engine, b"1", "numbers") is Delivery.APPLIED
 
         assert await engine.handle("c").result() == [1, 2]
+
+
+@on_skipping_loop
+async def test_a_message_that_would_start_a_run_under_a_taken_number_starts_none() -> None:
+    mapped = TopicMapping("numbers", workflow_id="c", signal="n", start="ended_at_once", sequence="{sequence}")
+    async with engine_on(workflows=[ended_at_once], topics=[mapped]) as engine:
+
+        async def bring(number: int, name: str) -> Delivery:
+            return await deliver(engine, signal("", number, sequence=number, id=name), "numbers")
+
+        assert [await bring(1, "first"), await bring(1, "first")] == [Delivery.APPLIED, Delivery.APPLIED]
+        run_id = (await engine.describe("c")).run_id
+
+        assert await bring(1, "second") is Delivery.DEAD
+
+        assert (await engine.describe("c")).run_id == run_id
+        assert await reasons(engine) == ["number 1 of source 'shop' was applied before, for another message"]
+        assert await bring(2, "third") is Delivery.APPLIED
+
+
+async def ended_at_once(_: WorkflowContext, value: int) -> int:
+    return value
 
 
 async def take_two(ctx: WorkflowContext, value: int) -> list[Any]:
