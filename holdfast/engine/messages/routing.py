@@ -22,6 +22,8 @@ SIGNALS_TOPIC: Final = "workflow-signals"
 _PLACE: Final = re.compile(r"\{([^{}]*)\}")
 _PATH: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _LONGEST_ID: Final = 256
+_LARGEST_EXACT: Final = 2**53 - 1
+"""Beyond it a float does not tell an integer from its neighbours, and a sidecar reads every number of JSON as one."""
 _SEQUENCE: Final = re.compile(r"[1-9][0-9]{0,17}")
 
 
@@ -154,6 +156,7 @@ def _number(value: object) -> int:
     if value == "":
         return 0
     if isinstance(value, int | str) and not isinstance(value, bool) and _SEQUENCE.fullmatch(str(value)):
+        _require_exact(value, "sequence")
         return int(value)
     message = f"sequence must be a decimal number from 1, not {str(value)[:40]!r}"
     raise PayloadError(message, field="sequence")
@@ -167,7 +170,22 @@ def _found(path: str, places: Mapping[str, Any]) -> str:
     value: Any = places
     for name in path.split("."):
         value = value.get(name) if isinstance(value, dict) else None
+    _require_exact(value, path)
     if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
         return str(value)
     message = f"the message has no text or number at {path!r}, by which its topic is mapped"
     raise PayloadError(message, field=path)
+
+
+def _require_exact(value: object, where: str) -> None:
+    """Refuse a number that may not be what its sender wrote: it would lead to the run of another.
+
+    Raises:
+        PayloadError: It is too large to come unchanged through a sidecar.
+    """
+    if isinstance(value, int | float) and abs(value) > _LARGEST_EXACT:
+        message = (
+            f"the number at {where!r} is beyond {_LARGEST_EXACT:,}, and may have been changed on its way: "
+            "send it as a text"
+        )
+        raise PayloadError(message, field=where)

@@ -137,6 +137,28 @@ def test_a_mapping_whose_place_is_empty_says_which(data: Anything) -> None:
         read(event(data=data), THEIRS)
 
 
+@pytest.mark.parametrize("id", [2**53, -(2**53), 10**17, 1e21, -1e300])
+def test_a_number_that_a_sidecar_may_have_changed_leads_nowhere(id: float) -> None:
+    with pytest.raises(PayloadError, match=r"'data\.order\.id' is beyond .* send it as a text"):
+        read(event(data={"order": {"id": id}}), THEIRS)
+
+
+@pytest.mark.parametrize("id", [2**53 - 1, 1 - 2**53, str(10**17)])
+def test_a_number_that_comes_unchanged_is_taken_and_so_is_any_text(id: Anything) -> None:
+    assert read(event(data={"order": {"id": id}}), THEIRS).workflow_id == f"order-{id}"
+
+
+def test_a_sequence_that_a_sidecar_may_have_changed_is_refused_and_as_a_text_it_is_not() -> None:
+    numbered = TopicMapping("payments", workflow_id="{data.id}", signal="paid", sequence="{data.no}")
+
+    assert read(event(workflowid="a", signalname="b", sequence=str(2**53))).sequence == 2**53
+    assert read(event(data={"id": "o", "no": str(2**53)}), numbered).sequence == 2**53
+    with pytest.raises(PayloadError, match=r"'sequence' is beyond"):
+        read(event(workflowid="a", signalname="b", sequence=2**53))
+    with pytest.raises(PayloadError, match=r"'data\.no' is beyond"):
+        read(event(data={"id": "o", "no": 2**53}), numbered)
+
+
 @pytest.mark.parametrize(
     "fields",
     [
