@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -35,6 +36,7 @@ time.sleep(600)
 SUPERVISOR = """
 import sys
 from pathlib import Path
+from tools.run_dapr.lock import LockedError, hold
 from tools.run_dapr.programs import Program
 from tools.run_dapr.supervisor import Supervisor
 
@@ -43,7 +45,10 @@ def toy(name, ending):
     seconds = 2 if ending == "hidden" else 60
     return Program(name, command, "nowhere", Path(name + ".up").exists, seconds=seconds)
 
-supervisor = Supervisor(Path("."))
+try:
+    supervisor = Supervisor(Path("."), hold(Path("lock")))
+except LockedError as error:
+    sys.exit(f"cannot start: {error}")
 if all(supervisor.start(toy(*word.split("=", 1))) for word in sys.argv[1:]):
     print("all are up", flush=True)
     supervisor.watch()
@@ -60,7 +65,11 @@ class Running:
         self._out = folder / "out"
         with self._out.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", SUPERVISOR, *toys], cwd=folder, env={"PYTHONPATH": str(ROOT)}, stdout=out
+                [sys.executable, "-c", SUPERVISOR, *toys],
+                cwd=folder,
+                env={"PYTHONPATH": str(ROOT)},
+                stdout=out,
+                stderr=out,
             )
 
     @property
@@ -155,3 +164,38 @@ def test_a_second_signal_does_not_wait_for_one_that_will_not_end(tmp_path: Path)
 
 def asked_to_end(running: Running) -> bool:
     return "ending" in running.out
+
+
+def test_what_a_killed_supervisor_leaves_behind_keeps_the_folder_and_is_named(tmp_path: Path) -> None:
+    with supervised(tmp_path, "one=asked", "two=asked") as running:
+        until(running.is_all_up, "all are up")
+        left = [int(pid) for pid in running.pids]
+        try:
+            running.process.kill()
+            running.process.wait(60)
+            for pid in left:
+                with supervised(tmp_path, "three=asked") as second:
+                    assert second.process.wait(60) == 1
+                    assert "cannot start: . is in use by python" in second.out
+                    assert f"(pid {pid})" in second.out
+                    assert second.out.strip().endswith(f"`kill {' '.join(map(str, left[left.index(pid) :]))}`")
+                    assert not (tmp_path / "three.log").exists()
+                os.kill(pid, signal.SIGKILL)
+                until(lambda pid=pid: not lives(pid), "it has ended")
+        finally:
+            for pid in filter(lives, left):
+                os.kill(pid, signal.SIGKILL)
+
+        for name in ("one", "two"):
+            (tmp_path / f"{name}.up").unlink()
+        with supervised(tmp_path, "one=asked") as third:
+            until(third.is_all_up, "it is up")
+
+
+def lives(pid: int) -> bool:
+    """Whether a process still runs: nobody may have asked yet how an orphan has ended."""
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

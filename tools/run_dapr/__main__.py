@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from tools.run_dapr.lock import LockedError, hold
 from tools.run_dapr.plan import plan
 from tools.run_dapr.programs import MissingProgramError
 from tools.run_dapr.resources import RedisUrlError
@@ -22,14 +23,16 @@ FOLDER: Final = Path("var", "dapr")
 
 def main() -> int:
     """Run all of it; the exit status is 0 after Ctrl-C, and 1 where one of the processes did not serve or ended."""
-    for name in ("redis", "scheduler"):
-        (FOLDER / name).mkdir(parents=True, exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     try:
+        lock = hold(FOLDER / "lock")
+        for name in ("redis", "scheduler"):
+            (FOLDER / name).mkdir(exist_ok=True)
         programs = plan(read_run_file(Path("dapr.yaml"), os.environ), os.environ, FOLDER)
-    except (MissingProgramError, RedisUrlError) as error:
+    except (LockedError, MissingProgramError, RedisUrlError) as error:
         print(f"cannot start: {error}", file=sys.stderr)
         return 1
-    supervisor = Supervisor(FOLDER)
+    supervisor = Supervisor(FOLDER, lock)
     try:
         if all(supervisor.start(program) for program in programs):
             print("Ctrl-C ends all of them", flush=True)

@@ -29,11 +29,13 @@ class Supervisor:
 
     Args:
         folder: Takes what each of them says, in a file by its name.
+        lock: The descriptor of a file that they all are to keep open.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lock: int) -> None:
         """Nothing is started yet; from now on signals are answered in order."""
         self._folder = folder
+        self._lock = lock
         self._running: list[tuple[Program, subprocess.Popen[bytes]]] = []
         self._told = threading.Event()
         self._hurries = False
@@ -58,6 +60,7 @@ class Supervisor:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **program.environment},
                 process_group=0,
+                pass_fds=(self._lock,),
             )
         self._running.append((program, process))
         due = time.monotonic() + program.seconds
