@@ -1,8 +1,8 @@
-"""Text from strangers, made fit for a terminal."""
+"""Text for people: what comes from strangers, made fit for a terminal, and things that are counted."""
 
 from __future__ import annotations
 
-__all__ = ["visible"]
+__all__ = ["counted", "visible"]
 
 
 def visible(text: str) -> str:
@@ -10,3 +10,8 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number with what it counts: ``1 message``, ``2,000 messages``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

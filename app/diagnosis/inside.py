@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from app.finding import Finding
+from app.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +73,10 @@ def check_inside(facts: Facts, store: str) -> Iterator[Finding]:
     if facts.dead:
         yield Finding("dead letters", "warning", "messages have found no run", "see `holdfast dead-letter list`")
     if facts.held:
-        yield Finding("held messages", "warning", f"{facts.held} messages wait for runs", "see `holdfast held`")
+        found = (
+            f"{counted(facts.held, 'message')} held: for runs that have not begun, or behind a number that is missing"
+        )
+        yield Finding("held messages", "warning", found, "see `holdfast held`")
 
 
 def _store(capabilities: Capabilities, store: str) -> Iterator[Finding]:
@@ -91,7 +95,7 @@ def check_tokens(settings: Settings, refused: int) -> Iterator[Finding]:
 
     Args:
         settings: Of the service.
-        refused: How many callbacks had a wrong token.
+        refused: How many callbacks had a wrong token, since one had the right one last.
     """
     secrets: dict[str, Any] = {
         "APP_API_TOKEN_FILE": (settings.app_api_token, settings.app_api_token_file),
@@ -103,7 +107,9 @@ def check_tokens(settings: Settings, refused: int) -> Iterator[Finding]:
                 "token file", "wrong", f"{name}: {file} cannot be read", "mount the secret, and let us read it"
             )
     if refused:
-        found = f"{refused} calls of the sidecar had another token than APP_API_TOKEN"
+        found = (
+            f"{counted(refused, 'call')} of the sidecar had another token than APP_API_TOKEN, and none since the right"
+        )
         yield Finding("callback token", "wrong", found, "give the sidecar and the service the same, and restart both")
     if not settings.sidecar_callback_token().is_set and not settings.address.is_loopback:
         found = "the sidecar's routes can be reached from other machines by whoever passes for this one"

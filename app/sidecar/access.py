@@ -25,7 +25,7 @@ class Refusals:
     """Counts callbacks that had a wrong token.
 
     Attributes:
-        count: How many, since the start.
+        count: How many, since one had the right token last: those before a rotation are of no interest after it.
     """
 
     count = 0
@@ -43,6 +43,7 @@ def refusal(token: Secret, refusals: Refusals) -> Response | None:
     if token.is_set:
         known, given = token.value(), request.headers.get(_TOKEN, "")
         if known and hmac.compare_digest(known.encode(), given.encode()):
+            refusals.count = 0
             return None
         refusals.count += 1
         return problem_response(UNAUTHORIZED, f"send the header `{_TOKEN}` with the token in APP_API_TOKEN")

@@ -146,7 +146,24 @@ def test_messages_that_would_be_lost_are_found(sidecar: StandIn) -> None:
 def test_a_sidecar_with_another_callback_token_is_found(sidecar: StandIn) -> None:
     with service(app_api_token="ours") as (app, diagnose):
         app.test_client().get("/dapr/subscribe", headers={"dapr-api-token": "theirs"})
-        assert "1 calls of the sidecar" in faults(diagnose())["callback token"]
+        assert "1 call of the sidecar" in faults(diagnose())["callback token"]
+
+
+def test_a_callback_that_was_refused_before_the_token_was_rotated_is_no_fault(sidecar: StandIn, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("old", encoding="utf-8")
+    with service(app_api_token_file=file) as (app, diagnose):
+        client = app.test_client()
+        for _ in range(2):
+            client.get("/dapr/subscribe", headers={"dapr-api-token": "newer"})
+        assert "2 calls of the sidecar" in faults(diagnose())["callback token"]
+        file.write_text("newer", encoding="utf-8")
+
+        client.get("/dapr/config", headers={"dapr-api-token": "newer"})
+
+        assert "callback token" not in faults(diagnose())
+        client.get("/dapr/config", headers={"dapr-api-token": "old"})
+        assert "1 call of" in faults(diagnose())["callback token"]
 
 
 def test_a_token_file_that_cannot_be_read_is_found(sidecar: StandIn, tmp_path: Path) -> None:
@@ -168,7 +185,7 @@ def test_messages_without_a_run_and_messages_that_wait_are_found(sidecar: StandI
 
         found = faults(diagnose())
 
-    assert "1 messages wait" in found["held messages"]
+    assert "1 message held" in found["held messages"]
     assert "no run" in found["dead letters"]
 
 
