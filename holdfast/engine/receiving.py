@@ -93,8 +93,8 @@ class HeldMessage:
     reason: str
 
     @classmethod
-    def of(cls, held: Held) -> HeldMessage:
-        """Show one."""
+    def of(cls, held: Held, reason: str) -> HeldMessage:
+        """Show one, and what it waits for now."""
         return cls(
             held.topic,
             held.workflow_id,
@@ -104,7 +104,7 @@ class HeldMessage:
             held.sequence,
             instant(held.at),
             instant(held.expires),
-            held.reason,
+            reason,
         )
 
 
@@ -201,8 +201,10 @@ class TopicCalls:
             ValueError: The limit is not one.
         """
         _check_limit(limit)
-        shelf = self._parts.require_open().holding.shelf
-        return [HeldMessage.of(held) for held, _ in zip(shelf, range(limit), strict=False)]
+        holding = self._parts.require_open().holding
+        return [
+            HeldMessage.of(held, holding.reason(held)) for held, _ in zip(holding.shelf, range(limit), strict=False)
+        ]
 
 
 def _check_limit(limit: int) -> None:

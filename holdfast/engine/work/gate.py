@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from holdfast.engine.runs.items import Item
     from holdfast.engine.runs.world import World
 
-__all__ = ["Delivery", "Gate", "Verdict"]
+__all__ = ["Delivery", "Gate", "Verdict", "gap_before"]
 
 _UNDELIVERABLE: Final = (PayloadError, InvalidIdError, WorkflowFinishedError, CorruptDocumentError)
 
@@ -68,6 +68,11 @@ class Verdict(NamedTuple):
     def dead(cls, message: Message | None, error: HoldfastError) -> Verdict:
         """Make the verdict for a message that no time will help."""
         return cls(Delivery.DEAD, message, str(error), error)
+
+
+def gap_before(source: str, sequence: int) -> str:
+    """Say why a numbered message is early."""
+    return f"messages of {source!r} before its number {sequence:,} have not come"
 
 
 class _Post(Protocol):
@@ -118,8 +123,7 @@ class Gate:
                 raise
             return Verdict.dead(message, error)  # the store will not take it
         if answer is TOO_EARLY:
-            reason = f"messages of {message.source!r} before its number {message.sequence:,} have not come"
-            return Verdict(Delivery.HELD, message, reason)
+            return Verdict(Delivery.HELD, message, gap_before(message.source, message.sequence))
         return Verdict(Delivery.APPLIED, message)
 
     def read(self, letter: Letter, number: int) -> Message:

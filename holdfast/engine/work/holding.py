@@ -13,7 +13,7 @@ from holdfast.core.errors import CorruptDocumentError, FencedError, InvalidIdErr
 from holdfast.core.history import RunStatus
 from holdfast.engine.records.documents import held_key
 from holdfast.engine.records.letters import Letter
-from holdfast.engine.work.gate import Delivery
+from holdfast.engine.work.gate import Delivery, gap_before
 from holdfast.engine.work.shelf import Held, Shelf
 from holdfast.ports import ABSENT, ANY, Write
 
@@ -125,6 +125,11 @@ class Holding:
     def _has_run(self, workflow_id: str) -> bool:
         entry = self._index.get(workflow_id)
         return entry is not None and entry.status is not RunStatus.PURGED
+
+    def reason(self, held: Held) -> str:
+        """Say what a message waits for now: of those with numbers, only the next is tried once their run has begun."""
+        waits_for_others = held.sequence and self._has_run(held.workflow_id)
+        return gap_before(held.source, held.sequence) if waits_for_others else held.reason
 
     def admit(self, workflow_id: str) -> None:
         """Try to bring the messages that are held for a run to it, in order."""

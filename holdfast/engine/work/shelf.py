@@ -33,7 +33,7 @@ class Held:
         sequence: Its number among those of its source for that run; 0 where it has none.
         at: When it came, in milliseconds since 1970.
         size: How many bytes it has.
-        reason: What it waits for, for a person.
+        reason: What it waited for when it came, for a person.
         stored: Done once it is durable.
         is_going: It is on its way to its run, or to the dead letters.
     """

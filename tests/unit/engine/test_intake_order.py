@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import Delivery, TopicMapping, WorkflowContext
+from holdfast import Delivery, Engine, TopicMapping, WorkflowContext
 from holdfast.stores import MemoryStore
 from tests.unit.engine.kit import collect, engine_on, on_skipping_loop
 from tests.unit.engine.topics import HOUR, deliver, reasons, signal
@@ -142,6 +142,29 @@ async def test_messages_behind_a_gap_that_never_closes_are_dead_after_an_hour() 
         await engine.settled()
 
         assert await reasons(engine) == ["messages of 'shop' before its number 3 have not come within an hour"]
+
+
+@on_skipping_loop
+async def test_the_reason_of_a_held_message_changes_once_its_run_has_begun() -> None:
+    store = MemoryStore()
+
+    async def shown(engine: Engine) -> list[str]:
+        return [held.reason for held in await engine.held_messages()]
+
+    async with engine_on(store) as engine:
+        await deliver(engine, signal("a", 2, sequence="2"))
+        assert await shown(engine) == ["there is no workflow 'a', and none has begun"]
+
+        await engine.start(collect, 9, id="a")
+        await engine.settled()
+
+        assert await shown(engine) == ["messages of 'shop' before its number 2 have not come"]
+
+    async with engine_on(store) as engine:
+        assert await shown(engine) == ["messages of 'shop' before its number 2 have not come"]
+        await asyncio.sleep(HOUR + 1)
+        await engine.settled()
+        assert await reasons(engine) == ["messages of 'shop' before its number 2 have not come within an hour"]
 
 
 @on_skipping_loop
