@@ -12,6 +12,7 @@ from app.diagnosis.inside import check_inside, check_tokens, gather
 from app.diagnosis.sidecar import check_redelivery, check_sidecar, needs_sidecar
 from app.errors import NotReadyError
 from app.finding import Finding
+from app.sidecar.client import SidecarClient
 from app.sidecar.probe import Redelivery, RetryProbe
 from holdfast import HoldfastError
 
@@ -46,7 +47,8 @@ def _findings() -> Iterator[Finding]:
     yield from check_tokens(settings, refusals.count)
     if needs_sidecar(settings) or _has_called(probe.found):
         yield from check_sidecar(settings)
-    yield from check_redelivery(probe.found)
+    if needs_sidecar(settings) or SidecarClient.is_expected() or set(probe.found.values()) != {Redelivery.UNKNOWN}:
+        yield from check_redelivery(probe.found)
 
 
 def _has_called(known: dict[str, Redelivery]) -> bool:

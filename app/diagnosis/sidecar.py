@@ -25,6 +25,10 @@ __all__ = ["check_redelivery", "check_sidecar", "needs_sidecar"]
 _DAPR: Final = "dapr:"
 _UNAUTHORIZED: Final = 401
 _REFUSED: Final = frozenset({403, 404})
+_NOT_YET: Final = {
+    Redelivery.UNKNOWN: "it has not brought a probe, and may bring no signals either",
+    Redelivery.CHECKING: "the probe is on its way",
+}
 _SAFE: Final = (1, 17, 5)
 """Since when the sidecar does not let a path escape from its access policies."""
 
@@ -136,3 +140,6 @@ def check_redelivery(known: Mapping[str, Redelivery]) -> Iterator[Finding]:
             yield Finding("redelivery", "wrong", f"{component!r} loses messages that are to come again", advice)
         elif found is Redelivery.KEPT:
             yield Finding("redelivery", "ok", f"{component!r} brings messages again")
+        else:
+            found_so_far = f"whether {component!r} brings messages again is not known yet: {_NOT_YET[found]}"
+            yield Finding("redelivery", "warning", found_so_far, "look again in a minute")

@@ -143,6 +143,27 @@ def test_messages_that_would_be_lost_are_found(sidecar: StandIn) -> None:
         assert app.test_client().get("/readyz").get_json()["code"] == "no_redelivery"
 
 
+@pytest.mark.parametrize(
+    ("known", "words"), [(Redelivery.CHECKING, "on its way"), (Redelivery.UNKNOWN, "has not brought a probe")]
+)
+def test_before_there_is_a_verdict_on_redelivery_it_is_not_known_yet(
+    sidecar: StandIn, known: Redelivery, words: str
+) -> None:
+    with service() as (app, diagnose):
+        app.extensions["holdfast.probe"].found["pubsub"] = known
+        found = faults(diagnose())["redelivery"]
+
+    assert "is not known yet" in found
+    assert words in found
+
+
+def test_without_a_sidecar_nothing_is_said_of_redelivery() -> None:
+    with application() as app:
+        findings = app.test_client().get("/v1/diagnosis").get_json()["findings"]
+
+    assert "redelivery" not in {each["check"] for each in findings}
+
+
 def test_a_sidecar_with_another_callback_token_is_found(sidecar: StandIn) -> None:
     with service(app_api_token="ours") as (app, diagnose):
         app.test_client().get("/dapr/subscribe", headers={"dapr-api-token": "theirs"})
@@ -240,4 +261,6 @@ def test_a_service_that_is_there_is_asked_itself(sidecar: StandIn, tmp_path: Pat
         running.ready()
         result = CliRunner().invoke(program, ["doctor", "--address", running.url, "-o", "json"])
 
-    assert {each["verdict"] for each in data(result)["items"]} == {"ok"}
+    found = {each["check"]: each["verdict"] for each in data(result)["items"]}
+    assert found.pop("redelivery") == "warning"  # the stand-in brings no probe
+    assert set(found.values()) == {"ok"}
