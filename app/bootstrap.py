@@ -96,6 +96,22 @@ def _warn_of_lost_outputs(definitions: Iterable[WorkflowDefinition], bus: LocalB
         )
 
 
+def _check_starts(settings: Settings, definitions: Iterable[WorkflowDefinition]) -> None:
+    """See that each workflow is loaded that a mapping of a topic starts: else all of its messages would be dead.
+
+    Raises:
+        StartupError: One is not.
+    """
+    names = sorted({known.name for known in definitions})
+    for mapped in settings.topics:
+        if mapped.start and mapped.start not in names:
+            message = (
+                f"HOLDFAST_TOPICS: the mapping of topic {mapped.topic!r} has in start {mapped.start!r}, which is no "
+                f"workflow that is loaded: loaded are {', '.join(names) or 'none'}"
+            )
+            raise StartupError(message)
+
+
 def build_spans(settings: Settings) -> Spans | None:
     """Make what sends spans, if the settings ask for it; what that needs is an extra, and takes a while to import.
 
@@ -120,8 +136,8 @@ def build_engine(settings: Settings, on_fenced: Callable[[FencedError], None]) -
         on_fenced: Called, on the engine's thread, when another process has taken the runs over.
 
     Raises:
-        StartupError: The store or publisher is of no known kind, a module cannot be used, or two functions claim one
-            name.
+        StartupError: The store or publisher is of no known kind, a module cannot be used, two functions claim one
+            name, or a topic is to start a workflow that is not loaded.
     """
     store, publisher = make_store(settings), make_publisher(settings)
     functions = load_functions(settings.workflows)
@@ -144,6 +160,7 @@ def build_engine(settings: Settings, on_fenced: Callable[[FencedError], None]) -
     except (TypeError, ValueError, StoreError) as error:
         message = f"the workflows cannot be registered: {error}"
         raise StartupError(message) from error
+    _check_starts(settings, thread.engine.definitions())
     if isinstance(publisher, LocalBus):
         _warn_of_lost_outputs(thread.engine.definitions(), publisher)
     return thread

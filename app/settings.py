@@ -163,6 +163,17 @@ class Settings(BaseSettings):
         """Read ``module,module``."""
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
 
+    @field_validator("topics")
+    @classmethod
+    def _check_topics(cls, value: tuple[MappedTopic, ...]) -> tuple[MappedTopic, ...]:
+        """Refuse a second mapping of a topic, which nobody would ever see at work: topics are told apart by name."""
+        names = [each.topic for each in value]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            message = f"topic {twice!r} is mapped twice: give it one mapping"
+            raise ValueError(message)
+        return value
+
     @field_validator("address", mode="before")
     @classmethod
     def _parse_address(cls, value: object) -> object:

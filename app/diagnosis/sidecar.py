@@ -58,6 +58,7 @@ def check_sidecar(settings: Settings) -> Iterator[Finding]:
         yield _pubsub(name, known)
     yield from _connection(metadata.get("appConnectionProperties") or {}, settings)
     yield _subscriptions(metadata, settings)
+    yield from _twice(metadata)
 
 
 def _refused(status: int, url: str) -> Finding:
@@ -130,6 +131,18 @@ def _subscriptions(metadata: Mapping[str, Any], settings: Settings) -> Finding:
         advice = "restart the sidecar: it asks for topics once, when it starts"
         return Finding("subscriptions", "warning", f"no messages come of {', '.join(missing)}", advice)
     return Finding("subscriptions", "ok", ", ".join(sorted(str(topic) for topic in there)))
+
+
+def _twice(metadata: Mapping[str, Any]) -> Iterator[Finding]:
+    """Find topics that the service asks for and a Subscription file names as well."""
+    kinds: dict[tuple[str, str], set[str]] = {}
+    for each in metadata.get("subscriptions", []):
+        kinds.setdefault((each.get("pubsubname", ""), each.get("topic", "")), set()).add(each.get("type", ""))
+    both = sorted(topic for (_, topic), found in kinds.items() if found >= {"PROGRAMMATIC", "DECLARATIVE"})
+    if both:
+        advice = "set HOLDFAST_SUBSCRIBE=declarative, or take the Subscription files away"
+        found = f"the service asks for {', '.join(both)}, and Subscription files do too: each message comes twice"
+        yield Finding("subscriptions twice", "warning", found, advice)
 
 
 def check_redelivery(known: Mapping[str, Redelivery]) -> Iterator[Finding]:

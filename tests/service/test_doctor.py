@@ -109,6 +109,17 @@ SIDECAR_FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
+def test_a_topic_that_is_subscribed_to_in_both_ways_is_found(sidecar: StandIn) -> None:
+    asked = [{**each, "type": "PROGRAMMATIC"} for each in WELL["subscriptions"]]
+    sidecar.metadata["subscriptions"] = [*asked, {**asked[0], "type": "DECLARATIVE"}]
+
+    with service() as (_, diagnose):
+        found = faults(diagnose())
+
+    assert list(found) == ["subscriptions twice"]
+    assert "asks for workflow-signals, and" in found["subscriptions twice"]
+
+
 @pytest.mark.parametrize("name", SIDECAR_FAULTS)
 def test_a_fault_of_the_sidecar_is_found(sidecar: StandIn, name: str) -> None:
     changes, check, words = SIDECAR_FAULTS[name]

@@ -64,11 +64,12 @@ class TopicMapping:
         if bool(self.workflow_id) != bool(self.signal):
             message = f"the mapping of topic {self.topic!r} needs both, workflow_id and signal, or neither"
             raise ValueError(message)
-        for text in (self.workflow_id, self.signal, self.sequence):
-            bad = next((place for place in _PLACE.findall(text) if not _PATH.fullmatch(place)), None)
-            if bad is not None or _PLACE.sub("", text).strip("{}") != _PLACE.sub("", text):
+        for name in ("workflow_id", "signal", "sequence"):
+            text = getattr(self, name)
+            if not all(map(_PATH.fullmatch, _PLACE.findall(text))) or not {"{", "}"}.isdisjoint(_PLACE.sub("", text)):
                 message = (
-                    f"the mapping of topic {self.topic!r} has a place that is not one: {text!r}; write {{data.id}}"
+                    f"the mapping of topic {self.topic!r} has in {name} a place that is not one: {text!r}; "
+                    "write {data.id}"
                 )
                 raise ValueError(message)
 

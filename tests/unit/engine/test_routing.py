@@ -168,9 +168,17 @@ def test_a_sequence_that_a_sidecar_may_have_changed_is_refused_and_as_a_text_it_
         {"topic": "t", "workflow_id": "{}", "signal": "paid"},
         {"topic": "t", "workflow_id": "{data..id}", "signal": "paid"},
         {"topic": "t", "workflow_id": "{data.id", "signal": "paid"},
+        {"topic": "t", "workflow_id": "order-{data.id-x", "signal": "paid"},
+        {"topic": "t", "workflow_id": "order-data.id}-{data.id}", "signal": "paid"},
+        {"topic": "t", "workflow_id": "{data.id}", "signal": "paid", "sequence": "1{data.no x"},
         {"topic": "t", "workflow_id": "{data.id!r}", "signal": "paid"},
     ],
 )
 def test_a_mapping_that_can_never_fit_is_refused_when_it_is_made(fields: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="mapping"):
         TopicMapping(**fields)
+
+
+def test_a_mapping_whose_brace_is_not_closed_is_refused_with_topic_and_field() -> None:
+    with pytest.raises(ValueError, match=r"topic 'payments' has in signal a place that is not one: 'a-\{type-b'"):
+        TopicMapping("payments", workflow_id="{data.id}", signal="a-{type-b")
