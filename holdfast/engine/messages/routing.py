@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from holdfast.engine.messages.envelope import Envelope
 
-__all__ = ["SIGNALS_TOPIC", "Message", "TopicMapping", "identity", "route"]
+__all__ = ["SIGNALS_TOPIC", "Message", "TopicMapping", "filled", "identity", "route"]
 
 SIGNALS_TOPIC: Final = "workflow-signals"
 
@@ -118,9 +118,9 @@ def route(mapping: TopicMapping, envelope: Envelope, key: str, id: str, *, limit
     own_id = envelope.attributes.get("signalid")
     if mapping.workflow_id:
         places = {**envelope.attributes, "data": envelope.data, "key": key, "topic": mapping.topic}
-        workflow_id: object = _filled(mapping.workflow_id, places)
-        signal: object = _filled(mapping.signal, places)
-        sequence = _filled(mapping.sequence, places)
+        workflow_id: object = filled(mapping.workflow_id, places)
+        signal: object = filled(mapping.signal, places)
+        sequence = filled(mapping.sequence, places)
     elif "workflowid" in envelope.attributes and "signalname" in envelope.attributes:
         workflow_id, signal = envelope.attributes["workflowid"], envelope.attributes["signalname"]
         sequence = envelope.attributes.get("sequence", "")
@@ -163,7 +163,12 @@ def _number(value: object) -> int:
     raise PayloadError(message, field="sequence")
 
 
-def _filled(text: str, places: Mapping[str, Any]) -> str:
+def filled(text: str, places: Mapping[str, Any]) -> str:
+    """Put what a message says into the places of a text.
+
+    Raises:
+        PayloadError: It says nothing there that is a text or a number.
+    """
     return _PLACE.sub(lambda match: _found(match[1], places), text)
 
 

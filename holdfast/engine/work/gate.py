@@ -17,6 +17,7 @@ from holdfast.core.errors import (
     WorkflowFinishedError,
     WorkflowNotFoundError,
 )
+from holdfast.engine.messages.addressee import addressee
 from holdfast.engine.messages.envelope import read_envelope
 from holdfast.engine.messages.routing import route
 from holdfast.engine.runs.items import TOO_EARLY, Signal
@@ -115,7 +116,7 @@ class Gate:
         except WorkflowNotFoundError as error:
             return Verdict(Delivery.HELD, message, f"{error}, and none has begun")
         except _UNDELIVERABLE as error:
-            return Verdict.dead(message, error)
+            return Verdict.dead(message or addressee(self._topics.get(letter.topic), letter.value, letter.key), error)
         except StoreUnavailableError:
             raise
         except StoreError as error:
