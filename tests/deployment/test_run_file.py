@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from tools.run_dapr.programs import MissingProgramError, Program
 from tools.run_dapr.resources import RedisUrlError, RunningRedis, read_redis_url, rendered
 from tools.run_dapr.run_file import RunFile, read_run_file
 
-RUNTIME = {"DAPRD": "daprd", "PLACEMENT": "placement", "SCHEDULER": "scheduler"}
+RUNTIME = dict.fromkeys(("DAPRD", "PLACEMENT", "SCHEDULER"), sys.executable)
 REDIS = {"REDIS_URL": "redis://:s%21cret@127.0.0.1:7000"}
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -166,6 +169,56 @@ def asked_to_end(running: Running) -> bool:
     return "ending" in running.out
 
 
+def test_the_logs_of_the_start_before_are_kept_and_no_older_ones(tmp_path: Path) -> None:
+    for number in range(3):
+        with supervised(tmp_path, f"one={'at once' if number else 'asked'}") as running:
+            if not number:
+                until(running.is_all_up, "it is up")
+                running.process.terminate()
+            running.process.wait(60)
+            (tmp_path / "one.up").unlink(missing_ok=True)
+            with (tmp_path / "one.log").open("a", encoding="utf-8") as log:
+                log.write(f"start {number}")
+
+    assert (tmp_path / "one.log").read_text(encoding="utf-8") == "one speaks\nstart 2"
+    assert (tmp_path / "one.log.1").read_text(encoding="utf-8") == "one speaks\nstart 1"
+    assert sorted(path.name for path in tmp_path.glob("one.log*")) == ["one.log", "one.log.1"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"DAPRD": "/nope"}, "DAPRD: /nope is not a program that can be run here"),
+        ({"HOLDFAST_ADDRESS": "nonsense"}, "HOLDFAST_ADDRESS: 'nonsense' is not a port: write host:port"),
+        ({"HOLDFAST_ADDRESS": "127.0.0.1:99999"}, "HOLDFAST_ADDRESS: '99999' is not a port"),
+        ({"DAPR_HTTP_PORT": "abc"}, "DAPR_HTTP_PORT: 'abc' is not a port: write a number"),
+        ({"DAPR_GRPC_PORT": "0"}, "DAPR_GRPC_PORT: '0' is not a port"),
+        ({"REDIS_URL": "nowhere"}, "REDIS_URL: write redis://host:port"),
+        ({"REDIS_URL": "redis://127.0.0.1:1"}, "REDIS_URL: nothing takes connections at 127.0.0.1:1: "),
+        ({"REDIS_URL": "redis://127.0.0.1:99999"}, "REDIS_URL: nothing takes connections at 127.0.0.1:99999: "),
+    ],
+)
+def test_what_the_environment_says_wrongly_is_told_in_one_line(
+    tmp_path: Path, environment: dict[str, str], words: str
+) -> None:
+    for name in ("dapr.yaml", "components", "dapr"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    runtime = dict.fromkeys(("DAPRD", "PLACEMENT", "SCHEDULER"), sys.executable)
+    given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **runtime, **environment}
+    with socket.socket() as server:  # of a Redis, so that none has to be installed
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        given.setdefault("REDIS_URL", f"redis://127.0.0.1:{server.getsockname()[1]}")
+        command = [sys.executable, "-m", "tools.run_dapr"]
+        ended = subprocess.run(
+            command, cwd=tmp_path, env=given, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"cannot start: {words}")
+    assert ended.stderr.count("\n") == 1
+
+
 def test_what_a_killed_supervisor_leaves_behind_keeps_the_folder_and_is_named(tmp_path: Path) -> None:
     with supervised(tmp_path, "one=asked", "two=asked") as running:
         until(running.is_all_up, "all are up")
@@ -181,9 +234,9 @@ def test_what_a_killed_supervisor_leaves_behind_keeps_the_folder_and_is_named(tm
                     assert second.out.strip().endswith(f"`kill {' '.join(map(str, left[left.index(pid) :]))}`")
                     assert not (tmp_path / "three.log").exists()
                 os.kill(pid, signal.SIGKILL)
-                until(lambda pid=pid: not lives(pid), "it has ended")
+                until(partial(has_ended, pid), "it has ended")
         finally:
-            for pid in filter(lives, left):
+            for pid in itertools.filterfalse(has_ended, left):
                 os.kill(pid, signal.SIGKILL)
 
         for name in ("one", "two"):
@@ -192,10 +245,10 @@ def test_what_a_killed_supervisor_leaves_behind_keeps_the_folder_and_is_named(tm
             until(third.is_all_up, "it is up")
 
 
-def lives(pid: int) -> bool:
-    """Whether a process still runs: nobody may have asked yet how an orphan has ended."""
+def has_ended(pid: int) -> bool:
+    """Whether a process runs no more, though nobody may have asked yet how the orphan has ended."""
     stat = Path(f"/proc/{pid}/stat")
     try:
-        return stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+        return stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return True

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from app.bootstrap import build_engine
 from app.errors import StartupError
-from app.settings import Settings, load_settings
+from app.settings import MappedTopic, Settings, load_settings
 from tests.service.kit import FLOWS, Anything, Remote, application, ended, problem, service_of, start, until
 
 SIGNALS = "/dapr/pubsub/workflow-signals"
@@ -256,17 +256,17 @@ def test_a_mapping_that_cannot_work_is_refused_at_the_start(topics: str, monkeyp
 
 
 def test_a_mapping_that_starts_what_is_not_loaded_is_refused_at_the_start() -> None:
-    mapped = {"topic": "payments", "workflow_id": "o-{data.id}", "signal": "payment", "start": "ordr"}
-    settings = Settings(store="memory:", workflows=FLOWS, topics=[mapped])
+    mapped = MappedTopic(topic="payments", workflow_id="o-{data.id}", signal="payment", start="ordr")
+    settings = Settings(store="memory:", workflows=(FLOWS,), topics=(mapped,))
 
     with pytest.raises(StartupError, match=r"topic 'payments' has in start 'ordr', .* loaded are .*\border\b"):
         build_engine(settings, lambda _: None)
 
 
 def test_a_mapping_that_starts_what_is_loaded_is_taken() -> None:
-    mapped = {"topic": "payments", "workflow_id": "o-{data.id}", "signal": "payment", "start": "order"}
+    mapped = MappedTopic(topic="payments", workflow_id="o-{data.id}", signal="payment", start="order")
 
-    build_engine(Settings(store="memory:", workflows=FLOWS, topics=[mapped]), lambda _: None)
+    build_engine(Settings(store="memory:", workflows=(FLOWS,), topics=(mapped,)), lambda _: None)
 
 
 def test_dead_letters_are_shown_replayed_and_dropped(client: FlaskClient) -> None:

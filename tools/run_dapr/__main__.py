@@ -14,8 +14,8 @@ from typing import Final
 from tools.run_dapr.lock import LockedError, hold
 from tools.run_dapr.plan import plan
 from tools.run_dapr.programs import MissingProgramError
-from tools.run_dapr.resources import RedisUrlError
-from tools.run_dapr.run_file import read_run_file
+from tools.run_dapr.resources import RedisUrlError, reach_redis
+from tools.run_dapr.run_file import BadSettingError, read_run_file
 from tools.run_dapr.supervisor import Supervisor
 
 FOLDER: Final = Path("var", "dapr")
@@ -28,8 +28,9 @@ def main() -> int:
         lock = hold(FOLDER / "lock")
         for name in ("redis", "scheduler"):
             (FOLDER / name).mkdir(exist_ok=True)
+        reach_redis(os.environ.get("REDIS_URL", ""))
         programs = plan(read_run_file(Path("dapr.yaml"), os.environ), os.environ, FOLDER)
-    except (LockedError, MissingProgramError, RedisUrlError) as error:
+    except (BadSettingError, LockedError, MissingProgramError, RedisUrlError) as error:
         print(f"cannot start: {error}", file=sys.stderr)
         return 1
     supervisor = Supervisor(FOLDER, lock)

@@ -7,7 +7,7 @@ import secrets
 import socket
 from typing import Final
 
-__all__ = ["HOST", "answers", "answers_ping", "free_port"]
+__all__ = ["HOST", "answers", "answers_ping", "free_port", "is_listening"]
 
 HOST: Final = "127.0.0.1"
 _SECONDS: Final = 2.0
@@ -46,6 +46,16 @@ def answers(port: int, path: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def is_listening(address: str) -> bool:
+    """Say whether anything takes connections at ``host:port``; the host of IPv6 stands in brackets."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS):
+            return True
+    except (OSError, OverflowError):  # the latter: no such port
+        return False
 
 
 def answers_ping(port: int) -> bool:

@@ -80,6 +80,9 @@ def runtime(name: str, environment: Mapping[str, str]) -> str:
     """
     named = environment.get(name.upper())
     if named:
+        if shutil.which(named) is None:
+            message = f"{name.upper()}: {named} is not a program that can be run here"
+            raise MissingProgramError(message)
         return named
     folder = subprocess.run([str(_BUILD), "--where"], check=True, capture_output=True, text=True).stdout.strip()
     path = Path(folder) / name

@@ -9,11 +9,13 @@ from urllib.parse import unquote
 
 import yaml
 
+from tools.run_dapr.network import is_listening
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["RedisUrlError", "RunningRedis", "read_redis_url", "rendered", "uses_redis"]
+__all__ = ["RedisUrlError", "RunningRedis", "reach_redis", "read_redis_url", "rendered", "uses_redis"]
 
 
 _URL: Final = re.compile(
@@ -49,6 +51,21 @@ def read_redis_url(url: str) -> RunningRedis:
         message = "REDIS_URL: write redis://host:port or redis://:password@host:port"
         raise RedisUrlError(message)
     return RunningRedis(f"{match['host']}:{match['port'] or 6379}", unquote(match["password"] or ""))
+
+
+def reach_redis(url: str) -> None:
+    """See that a Redis is there, before anything waits for it in vain.
+
+    Args:
+        url: What ``REDIS_URL`` says; empty where it says nothing.
+
+    Raises:
+        RedisUrlError: It cannot be used, or nobody answers.
+    """
+    address = read_redis_url(url).address if url else ""
+    if address and not is_listening(address):
+        message = f"REDIS_URL: nothing takes connections at {address}: start the Redis, or leave REDIS_URL away"
+        raise RedisUrlError(message)
 
 
 def uses_redis(folders: Sequence[Path]) -> bool:

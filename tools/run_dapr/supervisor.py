@@ -28,7 +28,7 @@ class Supervisor:
     """Starts programs, watches them, and ends them all when a signal says so or one of them ends by itself.
 
     Args:
-        folder: Takes what each of them says, in a file by its name.
+        folder: Takes what each of them says, in a file by its name; what it said the time before is kept beside it.
         lock: The descriptor of a file that they all are to keep open.
     """
 
@@ -51,7 +51,10 @@ class Supervisor:
         if program.is_up():
             print(f"{program.name} cannot start: something serves on {program.where} already", flush=True)
             return False
-        with self._log(program).open("wb") as log:
+        log_file = self._log(program)
+        if log_file.exists():  # of the start before, and what one may want to read after this one
+            log_file.replace(log_file.with_suffix(".log.1"))
+        with log_file.open("wb") as log:
             # Of a process group of its own: Ctrl-C on the terminal is for us, and we end them in order.
             process = subprocess.Popen(
                 program.command,
