@@ -84,7 +84,7 @@ class Service:
         """
         thread = self._build(self.settings, self._fenced)
         self.trace_with(self._trace(self.settings), thread)
-        notice = threading.Timer(_PATIENCE_SECONDS, _log.warning, ["still waiting for the store to be free"])
+        notice = threading.Timer(_PATIENCE_SECONDS, self._say_what_it_waits_for, [thread])
         notice.daemon = True
         notice.start()
         try:
@@ -95,6 +95,12 @@ class Service:
             notice.cancel()
         self.adopt(thread)
         _log.info("the engine is open, with %d workflows", len(self.definitions()))
+
+    def _say_what_it_waits_for(self, thread: EngineThread) -> None:
+        """Tell a sidecar that is away from a store that another process uses."""
+        # What a component can do is known once the sidecar has answered; one that guards nothing is never opened.
+        is_away = self.settings.store.startswith("dapr:") and thread.engine.capabilities.guard == "none"
+        _log.warning("still waiting for the %s", "sidecar to answer" if is_away else "store to be free")
 
     def trace_with(self, spans: Spans | None, thread: EngineThread) -> None:
         """Make spans of requests, and let an engine make those of activities."""

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 
 from app.durations import DurationField, parse_duration
 from app.errors import StartupError
+from app.topic_words import topic_words
 from holdfast import TopicMapping
 from holdfast.secret import Secret
 
@@ -240,7 +241,9 @@ def load_settings() -> Settings:
 def _words(error: ValidationError) -> Iterable[str]:
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         name = f"{variable(str(problem['loc'][0]))}: " if problem["loc"] else ""
-        yield name + problem["msg"].removeprefix("Value error, ")
+        is_of_topics = problem["loc"][:1] == ("topics",)
+        words = topic_words(problem, MappedTopic.model_fields) if is_of_topics else problem["msg"]
+        yield name + words.removeprefix("Value error, ")
 
 
 def misspelt() -> dict[str, str]:

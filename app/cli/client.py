@@ -105,6 +105,7 @@ class Client:
         # A proxy between two programs of one machine helps nobody.
         self._session.trust_env = host not in LOOPBACK_NAMES
         self._session.auth = _bearer(token)
+        self._has_token = bool(token)
 
     def request(
         self,
@@ -199,7 +200,8 @@ class Client:
         status = _EXITS.get(response.status_code, Status.FAILED)
         message = str(problem.get("detail") or problem.get("title"))
         if response.status_code == requests.codes.unauthorized:
-            message = "the service wants a token: give it by --token or HOLDFAST_TOKEN"
+            fault = "does not know this token: give its own" if self._has_token else "wants a token: give it"
+            message = f"the service {fault} by --token or HOLDFAST_TOKEN"
         return CommandError(status, visible(message), str(problem.get("code", "")))
 
 

@@ -27,11 +27,19 @@ def install(program: typer.Typer) -> None:
 def doctor(session: Session) -> None:
     """Check a service, its store and its sidecar, and say for each thing that is wrong what to do."""
     findings = list(_findings(session.client))
-    rows = [[one.check, one.verdict, f"{one.found}{': ' + one.advice if one.advice else ''}"] for one in findings]
+    rows = [[one.check, one.verdict, _line(one)] for one in findings]
     session.show({"items": [asdict(one) for one in findings]}, lambda: table(["CHECK", "VERDICT", "FOUND"], rows))
     if any(one.verdict == "wrong" for one in findings):
         is_away = (findings[0].check, findings[0].verdict) == ("reachable", "wrong")
         raise typer.Exit(Status.UNREACHABLE if is_away else Status.FAILED)
+
+
+def _line(one: Finding) -> str:
+    if not one.advice:
+        return one.found
+    if one.found.endswith("?"):
+        return f"{one.found} {one.advice[0].upper()}{one.advice[1:]}"
+    return f"{one.found}: {one.advice}"
 
 
 def _findings(client: Client) -> Iterator[Finding]:
@@ -111,4 +119,4 @@ def _from_here() -> Iterator[Finding]:
         return
     yield from check_tokens(settings, 0)
     if needs_sidecar(settings):
-        yield from check_sidecar(settings)
+        yield from check_sidecar(settings, serves=False)

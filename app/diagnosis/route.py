@@ -46,7 +46,7 @@ def _findings() -> Iterator[Finding]:
         yield from check_inside(facts, settings.store.partition(":")[0])
     yield from check_tokens(settings, refusals.count)
     if needs_sidecar(settings) or _has_called(probe.found):
-        yield from check_sidecar(settings)
+        yield from check_sidecar(settings, serves=True)
     if needs_sidecar(settings) or SidecarClient.is_expected() or set(probe.found.values()) != {Redelivery.UNKNOWN}:
         yield from check_redelivery(probe.found)
 

@@ -38,8 +38,13 @@ def needs_sidecar(settings: Settings) -> bool:
     return settings.store.startswith(_DAPR)
 
 
-def check_sidecar(settings: Settings) -> Iterator[Finding]:
-    """Ask the sidecar what it is, and check all of it that the service depends on."""
+def check_sidecar(settings: Settings, *, serves: bool) -> Iterator[Finding]:
+    """Ask the sidecar what it is, and check all of it that the service depends on.
+
+    Args:
+        settings: Of the service.
+        serves: Whether the service is there; its sidecar cannot ask it for topics while it is not.
+    """
     client = SidecarClient(settings.sidecar_api_token())
     try:
         metadata = client.metadata()
@@ -57,7 +62,8 @@ def check_sidecar(settings: Settings) -> Iterator[Finding]:
     for name in pubsubs(settings):
         yield _pubsub(name, known)
     yield from _connection(metadata.get("appConnectionProperties") or {}, settings)
-    yield _subscriptions(metadata, settings)
+    if serves:
+        yield _subscriptions(metadata, settings)
     yield from _twice(metadata)
 
 

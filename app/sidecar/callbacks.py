@@ -13,6 +13,7 @@ from app.errors import NotReadyError
 from app.sidecar.batches import Entry, read_batch
 from app.sidecar.probe import PROBE_TOPIC, RetryProbe
 from app.sidecar.subscriptions import subscriptions
+from app.text import counted
 from holdfast import HoldfastError
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def _take_in(topic: str, entries: Sequence[Entry]) -> list[str]:
     try:
         return service().call(lambda engine: _deliver(engine, topic, entries))
     except (NotReadyError, HoldfastError) as error:
-        _log.warning("%d messages of %r are to come again: %s", len(entries), topic, error)
+        again = f"{counted(len(entries), 'message')} of {topic!r} to come again"
+        _log.warning("%s: %s", again, error)
         return [_RETRY] * len(entries)
 
 

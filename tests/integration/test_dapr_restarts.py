@@ -225,7 +225,7 @@ def test_a_service_that_is_there_before_its_sidecar_waits_for_it(
     sidecar.kill()
     service = Process(tmp_path / "service", store="dapr:statestore", workflows="tests.integration.flows")
     try:
-        until(lambda: "still waiting for the store" in service.out, "the service says what it waits for")
+        until(lambda: "still waiting for the sidecar to answer" in service.out, "the service says what it waits for")
         sidecar.start()
 
         service.ready()

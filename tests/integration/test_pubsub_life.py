@@ -83,7 +83,7 @@ def test_a_service_that_starts_first_waits_for_the_sidecar(
     sidecar = start_sidecar(*resources, app_id="holdfast", app_port=service.port)
     sidecar.kill()
     service.start(sidecar)
-    until(lambda: "still waiting for the store" in said(service), "the service says that it waits")
+    until(lambda: "still waiting for the sidecar to answer" in said(service), "the service says that it waits")
 
     sidecar.start()
 

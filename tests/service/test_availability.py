@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 from flask.testing import FlaskClient
@@ -178,3 +179,17 @@ def test_a_store_of_no_known_kind_is_a_start_up_error(store: str) -> None:
 
     with pytest.raises(StartupError, match="HOLDFAST_STORE"):
         service.open()
+
+
+def test_a_service_whose_sidecar_is_away_says_that_it_waits_for_the_sidecar(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("app.service._PATIENCE_SECONDS", 0.0)
+    monkeypatch.setenv("DAPR_GRPC_PORT", "1")
+    service = Service(Settings(store="dapr:statestore", store_wait=timedelta(seconds=2)), build_engine)
+
+    with pytest.raises(StartupError):
+        service.open()
+
+    assert "still waiting for the sidecar to answer" in caplog.text
+    assert "store to be free" not in caplog.text

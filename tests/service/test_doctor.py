@@ -267,6 +267,42 @@ def test_a_setting_that_is_not_right_is_found_without_the_service(doctor: Callab
     assert "reachable" in found
 
 
+def test_while_the_service_is_down_its_sidecar_is_not_to_be_restarted(
+    sidecar: StandIn, doctor: Callable[..., Result]
+) -> None:
+    sidecar.metadata["subscriptions"] = []
+
+    result = doctor(HOLDFAST_STORE="dapr:statestore")
+
+    assert list(faults(data(result, 5)["items"])) == ["reachable"]
+
+
+def test_a_wrong_token_is_told_from_none() -> None:
+    with application(token="right") as app:
+        server = make_server("127.0.0.1", 0, app, threaded=True)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            words = ["doctor", "--address", f"127.0.0.1:{server.server_port}", "-o", "json"]
+            given = {
+                token: faults(data(CliRunner().invoke(program, [*words, "--token", token]), 1)["items"])["token"]
+                for token in ("", "wrong")
+            }
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+    assert "wants a token" in given[""]
+    assert "does not know this token" in given["wrong"]
+
+
+def test_what_a_person_reads_is_one_sentence_after_the_other() -> None:
+    shown = " ".join(CliRunner().invoke(program, ["doctor", "--address", "127.0.0.1:1"]).output.split())
+
+    assert "is --address right? Start it by `holdfast serve`" in shown
+
+
 def test_a_service_that_is_there_is_asked_itself(sidecar: StandIn, tmp_path: Path) -> None:
     with process(tmp_path) as running:
         running.ready()

@@ -97,6 +97,27 @@ def test_a_value_that_does_not_fit_names_its_variable(monkeypatch: pytest.Monkey
     assert refusal(monkeypatch, **{name: value}).startswith(f"HOLDFAST_{name}: ")
 
 
+@pytest.mark.parametrize(
+    ("topics", "words"),
+    [
+        ('{"topic": "x"}', 'write a JSON list, such as [{"topic": "payments", '),
+        ('"x"', "write a JSON list"),
+        ("[7]", "entry 1: it is no object; write a JSON list"),
+        ('[{"topic": "x"}, {"topic": "y", "topik": "x"}]', "entry 2: there is no field 'topik': did you mean 'topic'?"),
+        ('[{"topic": "x", "colour": 1}]', "entry 1: there is no field 'colour': there are topic, pubsub, workflow_id"),
+        ('[{"pubsub": "x"}]', "entry 1: field 'topic' is missing"),
+        ('[{"topic": 5}]', "entry 1: field 'topic' must be a text"),
+        ('[{"topic": ""}]', "entry 1: field 'topic' must not be empty"),
+        ('[{"topic": "x", "signal": "s"}]', "entry 1: the mapping of topic 'x' needs both"),
+        ('[{"topic": "x"}, {"topic": "x"}]', "topic 'x' is mapped twice"),
+    ],
+)
+def test_a_mapping_that_does_not_fit_says_where_and_how_it_is_right(
+    monkeypatch: pytest.MonkeyPatch, topics: str, words: str
+) -> None:
+    assert refusal(monkeypatch, TOPICS=topics).startswith(f"HOLDFAST_TOPICS: {words}")
+
+
 def test_a_variable_that_is_misspelt_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_WORKFLOW", "a")
     monkeypatch.setenv("HOLDFAST_ADRESS", "a")
