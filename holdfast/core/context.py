@@ -9,19 +9,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from holdfast.core.activities import ActivityOptions
+from holdfast.core.branching import BranchCalls
 from holdfast.core.channel import SignalChannel, within
 from holdfast.core.children import ChildHandle, ParentClose, start_child
 from holdfast.core.codec import decode_json, decoder_for, encode
-from holdfast.core.completion import CompletionOrder
 from holdfast.core.durations import Duration, milliseconds
 from holdfast.core.errors import PayloadError
 from holdfast.core.history import Command, EventType
-from holdfast.core.ids import check_id
-from holdfast.core.outputs import send_json, send_plain
+from holdfast.core.outside import OutsideCalls
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
+    from collections.abc import Callable, Coroutine, MutableMapping
 
     from holdfast.core.instance import Instance
     from holdfast.core.retry import RetryPolicy
@@ -38,7 +37,7 @@ _DEFAULT_OPTIONS = ActivityOptions()
 _ACTIVITY_STARTED = EventType.ACTIVITY_STARTED  # looking a member up is slow, and this one is needed at each step
 
 
-class WorkflowContext:
+class WorkflowContext(OutsideCalls, BranchCalls):
     """The run, as its own code sees it. A workflow function gets it as its first argument.
 
     Besides these methods, ``asyncio.sleep``, ``gather``, ``wait``, ``wait_for``, ``timeout``, ``TaskGroup``,
@@ -56,6 +55,11 @@ class WorkflowContext:
     def workflow_id(self) -> str:
         """The id that the run was started under."""
         return self._run.info.workflow_id
+
+    @property
+    def thread_key(self) -> str:
+        """The key that it was started under by `ensure_thread` or a record; else the workflow id."""
+        return self._run.info.thread
 
     @property
     def run_id(self) -> str:
@@ -186,51 +190,6 @@ class WorkflowContext:
         decode = decode_json if type is None else decoder_for(type, f"signal {name!r}")
         return SignalChannel(self._run, name, decode)
 
-    def signal(self, workflow_id: str, name: str, payload: object = None) -> Awaitable[None]:
-        """Send a signal to another run, after this one's progress is durable.
-
-        Returns:
-            Something that may be awaited to know that the signal has arrived. It raises `WorkflowNotFoundError`
-            where there is no such run or it has ended.
-        """
-        run = self._run
-        check_id(workflow_id)
-        raw = encode(payload, f"signal {name!r}", limit=run.host.payload_limit)
-        command_id = run.loop.lineage().next_id()
-        sent = Command(EventType.SIGNAL_SENT, run.loop.now_ms, command_id, name, raw, {"workflow_id": workflow_id})
-        return run.expect(sent, decode_json, shown=True)
-
-    def output(self, topic: str, value: str | bytes, *, key: str | None = None) -> None:
-        """Publish a text or bytes as they are, once this run's progress is durable.
-
-        The outputs of a run leave in the order it asked for them, each at least once and always under the same id.
-
-        Args:
-            topic: One of those that the workflow declares: ``@workflow(outputs=[...])``.
-            value: What to publish.
-            key: What the broker may part and order by; the workflow id by default.
-
-        Raises:
-            UndeclaredTopicError: The workflow does not declare the topic.
-            PayloadError: The value is too large or neither text nor bytes, the topic or key cannot be stored, or 1,000
-                effects of the run have not been carried out yet.
-        """
-        send_plain(self._run, topic, value, key)
-
-    def output_json(self, topic: str, value: object, *, key: str | None = None) -> None:
-        """Publish a value as JSON, once this run's progress is durable; the rest is as for `output`.
-
-        Args:
-            topic: One of those that the workflow declares.
-            value: Any JSON value, dataclass or pydantic model.
-            key: What the broker may part and order by; the workflow id by default.
-
-        Raises:
-            UndeclaredTopicError: The workflow does not declare the topic.
-            PayloadError: As for `output`, or the value has no JSON form.
-        """
-        send_json(self._run, topic, value, key)
-
     async def sleep(self, duration: Duration) -> None:
         """Wait by a durable timer."""
         await asyncio.sleep(milliseconds(duration, "duration") / 1000)
@@ -244,10 +203,6 @@ class WorkflowContext:
         if not condition():
             holds = self._run.add_condition(condition)
             await (holds if timeout is None else within(timeout, holds, "the condition did not hold"))
-
-    def as_completed(self, awaitables: Iterable[Awaitable[T]]) -> CompletionOrder[T]:
-        """Iterate over awaitables in the order they complete, as `asyncio.as_completed` does, but deterministically."""
-        return CompletionOrder(awaitables)
 
     def set_query_handler(self, name: str, function: Callable[..., Any]) -> None:
         """Answer a query by a plain function that looks at the run and changes nothing.

@@ -18,6 +18,8 @@ HoldfastError
 │   ├── WorkflowTerminatedError
 │   └── WorkflowTimedOutError
 ├── ActivityError              seen by workflow code: an activity has used up its attempts
+├── RefError                   seen by workflow code: whoever was to answer a ref has sent an error
+├── AggregateError             seen by workflow code: no branch of ``any`` was fulfilled
 ├── LlmError                   an activity's: the model, or the way to it, failed; it may work the next time
 ├── ChildWorkflowError         seen by workflow code: a child run did not complete
 ├── NondeterminismError        workflow code did what cannot be replayed
@@ -34,6 +36,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import orjson
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActivityError",
+    "AggregateError",
     "ChildWorkflowError",
     "CorruptDocumentError",
     "DeadLetterNotFoundError",
@@ -53,6 +58,7 @@ __all__ = [
     "PayloadError",
     "PublishError",
     "QueryError",
+    "RefError",
     "RequestConflictError",
     "StoreError",
     "StoreUnavailableError",
@@ -207,6 +213,36 @@ class ActivityError(HoldfastError):
         self.activity_id = activity_id
         self.attempt = attempt
         self.cause = cause
+
+
+class RefError(HoldfastError):
+    """Whoever was to answer a ref has sent an error.
+
+    Attributes:
+        ref: The id of the ref.
+        value: What was sent: any JSON value.
+        details: The same, as it is recorded of a run that this ends.
+    """
+
+    def __init__(self, ref: str, value: object) -> None:
+        """Say what was sent."""
+        super().__init__(value if isinstance(value, str) else orjson.dumps(value).decode())
+        self.ref = ref
+        self.value = self.details = value
+
+
+class AggregateError(HoldfastError):
+    """No branch of ``any`` was fulfilled.
+
+    Attributes:
+        errors: What each branch was rejected with, in the order of the branches.
+    """
+
+    def __init__(self, errors: Sequence[BaseException]) -> None:
+        """Name them all."""
+        named = "; ".join(f"{type(error).__name__}: {error}".removesuffix(": ") for error in errors)
+        super().__init__(f"no branch was fulfilled: {named or 'there was none'}")
+        self.errors = tuple(errors)
 
 
 class LlmError(HoldfastError):

@@ -67,6 +67,8 @@ class EventType(StrEnum):
         CHILD_FAILED: Input: a child run did not complete, or could not start.
         SIGNAL_DELIVERED: Input: a signal to another run is durable there.
         SIGNAL_UNDELIVERED: Input: the run that a signal was for is not there, or has ended.
+        REF_RESOLVED: Input: a ref, which is the name, has its answer; the value is what whoever awaits it gets.
+        REF_REJECTED: Input: a ref is answered by an error; the value is what whoever awaits it raises.
         CANCEL_REQUESTED: Input: somebody asks the run to cancel.
         TIME_OUT_REACHED: Input: the run's own time-out is over.
         ACTIVITY_STARTED: Command: call an activity; the value is its input.
@@ -78,6 +80,7 @@ class EventType(StrEnum):
         SIGNAL_SENT: Command: send a signal to another run.
         OUTPUT_SENT: Command: publish the value to the topic that is its name, once this is durable.
         OUTPUT_REFUSED: Command: an output was asked for and not taken, for too many effects had not been carried out.
+        THREAD_ENSURED: Command: start another run under a key, unless one is open under it.
         ATTRIBUTES_SET: Command: set the search attributes to the value.
         PATCH_MARKED: Command: take the new side of a change to the code.
         UPDATE_COMPLETED: Command: answer an update; the value is the reply.
@@ -104,6 +107,8 @@ class EventType(StrEnum):
     CHILD_FAILED = "child_failed"
     SIGNAL_DELIVERED = "signal_delivered"
     SIGNAL_UNDELIVERED = "signal_undelivered"
+    REF_RESOLVED = "ref_resolved"
+    REF_REJECTED = "ref_rejected"
     CANCEL_REQUESTED = "workflow_cancel_requested"
     TIME_OUT_REACHED = "workflow_time_out_reached"
 
@@ -116,6 +121,7 @@ class EventType(StrEnum):
     SIGNAL_SENT = "signal_sent"
     OUTPUT_SENT = "output_sent"
     OUTPUT_REFUSED = "output_refused"
+    THREAD_ENSURED = "thread_ensured"
     ATTRIBUTES_SET = "attributes_set"
     PATCH_MARKED = "patch_marked"
     UPDATE_COMPLETED = "update_completed"
@@ -145,6 +151,8 @@ INPUTS: Final = frozenset(
         EventType.CHILD_FAILED,
         EventType.SIGNAL_DELIVERED,
         EventType.SIGNAL_UNDELIVERED,
+        EventType.REF_RESOLVED,
+        EventType.REF_REJECTED,
         EventType.CANCEL_REQUESTED,
         EventType.TIME_OUT_REACHED,
     }
@@ -171,6 +179,7 @@ COMMANDS: Final = frozenset(
         EventType.SIGNAL_SENT,
         EventType.OUTPUT_SENT,
         EventType.OUTPUT_REFUSED,
+        EventType.THREAD_ENSURED,
         EventType.ATTRIBUTES_SET,
         EventType.PATCH_MARKED,
         EventType.UPDATE_COMPLETED,

@@ -43,12 +43,19 @@ class RunInfo(NamedTuple):
     Attributes:
         seed: What the run's random numbers, and the hashes of its tasks, follow from.
         trace_id: The trace that it belongs to; for logs, never for decisions.
+        thread_key: The key that it was started under, where the workflow id is but made of it; else empty.
     """
 
     workflow_id: str
     run_id: str
     seed: int
     trace_id: str = ""
+    thread_key: str = ""
+
+    @property
+    def thread(self) -> str:
+        """The key by which records from outside name it."""
+        return self.thread_key or self.workflow_id
 
     def log_fields(self, workflow: str) -> dict[str, str]:
         """Give what a record of a log says of the run beside its message."""

@@ -7,11 +7,12 @@ of them wait, and returns what they asked for. It never raises, and it does the 
 from __future__ import annotations
 
 import contextvars
-from asyncio import CancelledError, Future
+from asyncio import Future
 from asyncio.events import _get_running_loop, _set_running_loop  # how code is run under another loop
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from holdfast.core.conditions import Conditions
 from holdfast.core.errors import NondeterminismError, PayloadError, QueryError
 from holdfast.core.generators import hold_generators
 from holdfast.core.handlers import Handlers
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from holdfast.core.definitions import WorkflowDefinition
     from holdfast.core.host import Host, RunInfo
     from holdfast.core.lineage import WorkflowTask
+    from holdfast.core.refs import Refs
 
 __all__ = ["MAX_HISTORY_EVENTS", "MAX_OPEN_TO_OTHERS", "Instance"]
 
@@ -73,6 +75,7 @@ class Instance:
         fault: Why the run cannot go on, in words; None while it can. The event that caused it has not been applied.
         waiting: Commands that wait for an answer, by id.
         timers: Timers that are open, by id.
+        refs: What it waits for from outside; None where it has made no ref, and no answer has come.
         handlers: The query and update handlers.
         attributes: The run's search attributes.
         cancel_requested: Whether cancellation has been delivered.
@@ -86,7 +89,7 @@ class Instance:
         "_commands", "_conditions", "_context", "_generators", "_history_size", "_mode", "_patches", "_tasks",
         "_unwound", "attributes", "cancel_reason", "cancel_requested", "definition", "failure", "fault",
         "handlers", "host", "info", "known_patches", "known_refusals", "loop", "mailboxes", "main", "next_input",
-        "outbox", "outcome", "replaying", "timed_out", "timers", "updates", "waiting",
+        "outbox", "outcome", "refs", "replaying", "timed_out", "timers", "updates", "waiting",
     )  # fmt: skip
 
     def __init__(self, definition: WorkflowDefinition, info: RunInfo, host: Host) -> None:
@@ -119,7 +122,8 @@ class Instance:
         self._commands: list[Command] | None = None
         self._history_size = 0
         self._unwound = 0
-        self._conditions: list[tuple[Callable[[], object], Future[None]]] = []
+        self._conditions = Conditions()
+        self.refs: Refs | None = None
         self._patches: dict[str, bool] = {}
         self._tasks: list[WorkflowTask] = []
         self._generators: list[AsyncGenerator[Any, Any]] = []
@@ -201,8 +205,10 @@ class Instance:
     def waits_for(self) -> list[str]:
         """Say in words what the run waits for, besides activities, timers and children."""
         names = [f"signal {name!r}" for name, mailbox in self.mailboxes.items() if mailbox.awaited]
-        if any(not future.done() for _, future in self._conditions):
+        if self._conditions.awaited:
             names.append("a condition of its own")
+        if self.refs is not None:
+            names += self.refs.waits_for()
         return names
 
     # What the context and the loop do with it.
@@ -282,9 +288,7 @@ class Instance:
 
     def add_condition(self, condition: Callable[[], object]) -> Future[None]:
         """Give a future that is resolved once a condition holds; conditions are tried whenever the run would wait."""
-        future: Future[None] = Future(loop=self.loop)
-        self._conditions.append((condition, future))
-        return future
+        return self._conditions.add(condition, Future(loop=self.loop))
 
     def patched(self, change_id: str) -> bool:
         """Say whether the run takes the new side of a change, and remember it."""
@@ -371,25 +375,11 @@ class Instance:
         return self.failure is not None or self.next_input is not None or (main is not None and main.done())
 
     def _meet_conditions(self) -> bool:
-        met = False
-        for condition, future in self._conditions:
-            if not future.done():
-                self._try_condition(condition, future)
-                met = met or future.done()
-        self._conditions = [entry for entry in self._conditions if not entry[1].done()]
-        return met
-
-    def _try_condition(self, condition: Callable[[], object], future: Future[None]) -> None:
-        """Resolve a future if its condition holds; what the condition raises goes to whoever waits for it."""
         try:
-            if self._look(condition):
-                future.set_result(None)
+            return self._conditions.meet(self._look)
         except (SystemExit, KeyboardInterrupt) as error:
             self.failure = error
-        except CancelledError:
-            future.cancel()
-        except BaseException as error:  # noqa: BLE001 - the workflow's own, of whatever kind
-            future.set_exception(error)
+            return True
 
     def hold_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         """Hold an async generator until the run leaves memory or the generator is done."""

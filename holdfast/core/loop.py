@@ -221,10 +221,14 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         timer.open = False
         self._ready.append(timer)
 
+    def next_order(self) -> int:
+        """Count one more future or task, and give its place in the order of the run: its hash."""
+        self._made += 1
+        return self._base_hash + self._made
+
     def create_future(self) -> WorkflowFuture:
         """Make a future of this run."""
-        self._made += 1
-        return WorkflowFuture(self, self._base_hash + self._made)
+        return WorkflowFuture(self, self.next_order())
 
     def create_task(  # type: ignore[override]
         self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, **options: Any
@@ -242,9 +246,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     def _make_task(
         self, coro: Coroutine[Any, Any, Any], lineage: Lineage, name: str | None = None, **options: Any
     ) -> WorkflowTask:
-        self._made += 1
         task = WorkflowTask(
-            coro, self, self._base_hash + self._made, lineage, name=name or f"task-{lineage.id or 'main'}", **options
+            coro, self, self.next_order(), lineage, name=name or f"task-{lineage.id or 'main'}", **options
         )
         self._owner.task_made(task)
         return task

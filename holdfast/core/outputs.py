@@ -20,7 +20,18 @@ if TYPE_CHECKING:
     from holdfast.core.history import Event
     from holdfast.core.instance import Instance
 
-__all__ = ["BYTES", "JSON", "MAX_OUTBOX", "TEXT", "Output", "declared_topics", "output_of", "send_json", "send_plain"]
+__all__ = [
+    "BYTES",
+    "JSON",
+    "MAX_OUTBOX",
+    "TEXT",
+    "Output",
+    "declared_topics",
+    "output_of",
+    "require_room",
+    "send_json",
+    "send_plain",
+]
 
 MAX_OUTBOX: Final = 1_000
 """How many effects of a run may wait to be carried out when it asks for one more output."""
@@ -31,7 +42,13 @@ BYTES: Final = "application/octet-stream"
 
 _LONGEST_KEY: Final = 2_048
 _TO_OUTBOX: Final = frozenset(
-    {EventType.OUTPUT_SENT, EventType.CHILD_STARTED, EventType.CHILD_CANCEL_REQUESTED, EventType.SIGNAL_SENT}
+    {
+        EventType.OUTPUT_SENT,
+        EventType.CHILD_STARTED,
+        EventType.CHILD_CANCEL_REQUESTED,
+        EventType.SIGNAL_SENT,
+        EventType.THREAD_ENSURED,
+    }
 )
 
 
@@ -104,6 +121,23 @@ def output_of(event: Event) -> Output:
     return Output(event.name, details.get("key"), value, content_type)
 
 
+def require_room(run: Instance, command_id: str, name: str) -> None:
+    """Refuse one effect more where too many have not been carried out; that it was refused is recorded.
+
+    Args:
+        run: Whose effect it is.
+        command_id: Of the command that asks for it.
+        name: Of its topic or workflow.
+
+    Raises:
+        PayloadError: There is no room.
+    """
+    if _is_refused(run, command_id):
+        run.issue(Command(EventType.OUTPUT_REFUSED, run.loop.now_ms, command_id, name))
+        message = f"{MAX_OUTBOX:,} effects of this run have not been carried out yet: the next cannot be taken"
+        raise PayloadError(message, too_large=True)
+
+
 def _checked(run: Instance, topic: str, key: str | None) -> str:
     """Check where an output is to go, and name it for messages."""
     check_text(topic, "topic")
@@ -121,10 +155,7 @@ def _checked(run: Instance, topic: str, key: str | None) -> str:
 
 def _send(run: Instance, topic: str, raw: bytes, content_type: str, key: str | None) -> None:
     command_id, now = run.loop.lineage().next_id(), run.loop.now_ms
-    if _is_refused(run, command_id):
-        run.issue(Command(EventType.OUTPUT_REFUSED, now, command_id, topic))
-        message = f"{MAX_OUTBOX:,} effects of this run have not been carried out yet: the output cannot be taken"
-        raise PayloadError(message, too_large=True)
+    require_room(run, command_id, topic)
     details: dict[str, Any] = {"content_type": content_type}
     if key is not None:
         details["key"] = key

@@ -13,6 +13,7 @@ from holdfast.core.failure import FailureInfo
 from holdfast.core.history import Command, Event, EventType
 from holdfast.core.lineage import Lineage
 from holdfast.core.outcome import encode_failure
+from holdfast.core.refs import Answer, refs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from holdfast.core.instance import Instance
 
 __all__ = ["APPLY"]
+
+_REF_REJECTED = EventType.REF_REJECTED
 
 
 def _start(run: Instance, event: Event) -> None:
@@ -83,6 +86,10 @@ def _fire(run: Instance, event: Event) -> None:
         run.loop.fire(timer)
 
 
+def _answer_ref(run: Instance, event: Event) -> None:
+    refs_of(run).answer(event.name, Answer(event.value, event.type is _REF_REJECTED))
+
+
 def _cancel(run: Instance, event: Event) -> None:
     if not run.cancel_requested and run.main is not None:
         run.cancel_requested = True
@@ -124,6 +131,8 @@ APPLY: Final[dict[EventType, Callable[[Instance, Event], None]]] = {
     EventType.CHILD_FAILED: _fail_child,
     EventType.SIGNAL_DELIVERED: _complete,
     EventType.SIGNAL_UNDELIVERED: _fail_signal,
+    EventType.REF_RESOLVED: _answer_ref,
+    EventType.REF_REJECTED: _answer_ref,
     EventType.CANCEL_REQUESTED: _cancel,
     EventType.TIME_OUT_REACHED: _time_out,
 }
