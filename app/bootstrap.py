@@ -11,6 +11,7 @@ from app.errors import StartupError
 from app.modules import load_functions
 from app.sidecar.subscriptions import mappings
 from holdfast import EngineThread, StoreError
+from holdfast.patterns import scheduler
 from holdfast.publishers import LocalBus
 from holdfast.stores import MemoryStore, SqliteStore
 
@@ -147,7 +148,7 @@ def build_engine(settings: Settings, on_fenced: Callable[[FencedError], None]) -
         thread = EngineThread(
             store,
             publisher=publisher,
-            workflows=functions.workflows,
+            workflows=[*functions.workflows, *([scheduler] if settings.scheduler else [])],
             activities=functions.activities,
             instance=settings.instance,
             max_cached_runs=settings.max_cached_runs,
@@ -155,6 +156,8 @@ def build_engine(settings: Settings, on_fenced: Callable[[FencedError], None]) -
             drain=settings.drain,
             dev_replay=settings.dev_replay,
             topics=mappings(settings),
+            resume_topic=settings.resume_topic,
+            resume_entry=settings.resume_entry,
             on_fenced=on_fenced,
         )
     except (TypeError, ValueError, StoreError) as error:

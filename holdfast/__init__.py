@@ -3,10 +3,12 @@
 from holdfast.core.activities import ActivityContext
 from holdfast.core.channel import SignalChannel
 from holdfast.core.children import ChildHandle
+from holdfast.core.combinators import Settled
 from holdfast.core.context import CancelToken, WorkflowContext
 from holdfast.core.definitions import activity, workflow
 from holdfast.core.errors import (
     ActivityError,
+    AggregateError,
     ChildWorkflowError,
     CorruptDocumentError,
     DeadLetterNotFoundError,
@@ -19,6 +21,7 @@ from holdfast.core.errors import (
     PayloadError,
     PublishError,
     QueryError,
+    RefError,
     RequestConflictError,
     StoreError,
     StoreUnavailableError,
@@ -37,12 +40,15 @@ from holdfast.core.errors import (
 )
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import EventType, RunStatus
+from holdfast.core.refs import Ref
 from holdfast.core.retry import RetryPolicy
+from holdfast.core.scopes import CancellationScope
 from holdfast.engine.engine import Engine
 from holdfast.engine.handle import WorkflowHandle
 from holdfast.engine.lifecycle import EngineOptions
 from holdfast.engine.messages.routing import TopicMapping
 from holdfast.engine.receiving import DeadLetter, DeadLetterPage, HeldMessage
+from holdfast.engine.runs.answers import Resolution
 from holdfast.engine.stats import EngineStats
 from holdfast.engine.thread import BlockingHandle, EngineThread
 from holdfast.engine.views import HistoryEvent, RunDescription, RunPage, RunSummary
@@ -53,8 +59,11 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them, not by letter
     # what workflow and activity functions are written with
     "ActivityContext",
     "CancelToken",
+    "CancellationScope",
     "ChildHandle",
+    "Ref",
     "RetryPolicy",
+    "Settled",
     "SignalChannel",
     "WorkflowContext",
     "activity",
@@ -77,12 +86,14 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them, not by letter
     "FailureInfo",
     "HeldMessage",
     "HistoryEvent",
+    "Resolution",
     "RunDescription",
     "RunPage",
     "RunStatus",
     "RunSummary",
     # errors
     "ActivityError",
+    "AggregateError",
     "ChildWorkflowError",
     "CorruptDocumentError",
     "DeadLetterNotFoundError",
@@ -95,6 +106,7 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them, not by letter
     "PayloadError",
     "PublishError",
     "QueryError",
+    "RefError",
     "RequestConflictError",
     "StoreError",
     "StoreUnavailableError",

@@ -39,6 +39,22 @@ def send_signal(id: str, name: str, payload: object) -> Response:
     return json_response({"id": id, "signal": name}, 202)
 
 
+@api.operation(
+    "POST",
+    "/v1/runs/<id>/refs/<path:ref>",
+    body=models.RefAnswer,
+    headers=(Header.IDEMPOTENCY_KEY, *TRACE_HEADERS),
+    answers={202: models.RefAnswered},
+)
+def answer_ref(id: str, ref: str, body: models.RefAnswer) -> Response:
+    """Answer a ref by a value or an error; it is durable once this is answered. The answer says what became of it."""
+    key, trace = idempotency_key(), sender()
+    resolution = service().call(
+        lambda engine: engine.resolve_ref(id, ref, body.value, error=body.error, id=key, trace=trace)
+    )
+    return json_response({"id": id, "ref": ref, "resolution": resolution}, 202)
+
+
 @api.operation("GET", "/v1/runs/<id>/queries/<name>", query=models.QueryQuery, answers={200: models.PayloadReply})
 def ask_query(id: str, name: str, query: models.QueryQuery) -> Response:
     """Ask a run for a view of itself: `status`, `result`, `stack`, or a query of its own."""

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from app.durations import DurationField, parse_duration
 from app.finding import Verdict
@@ -28,6 +36,8 @@ __all__ = [
     "PurgeQuery",
     "QueryQuery",
     "Reason",
+    "RefAnswer",
+    "RefAnswered",
     "Replayed",
     "Rerun",
     "Run",
@@ -264,6 +274,30 @@ class SignalAccepted(BaseModel):
 
     id: Id
     signal: str
+
+
+class RefAnswer(BaseModel):
+    """What a ref resolves to, or raises: one of the two."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    value: Any = None
+    error: Any = None
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if self.value is not None and self.error is not None:
+            message = "a ref is answered by a value or by an error, not by both"
+            raise ValueError(message)
+        return self
+
+
+class RefAnswered(BaseModel):
+    """What became of an answer: `resolved`, `kept` for a ref that does not exist yet, or `dropped`."""
+
+    id: Id
+    ref: str
+    resolution: Literal["resolved", "kept", "dropped"]
 
 
 class PayloadReply(BaseModel):

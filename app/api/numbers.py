@@ -276,6 +276,13 @@ NUMBERS: Final = (
         _COUNTER,
     ),
     Number(
+        "holdfast_ref_answers_dropped",
+        "Answers to refs that were answered or cancelled before.",
+        (),
+        _plain(lambda stats: stats.dropped_answers),
+        _COUNTER,
+    ),
+    Number(
         "holdfast_outbox_entries",
         "Effects on the world outside a run that are on their way.",
         ("kind",),

@@ -11,7 +11,7 @@ import requests
 from app.finding import Finding
 from app.sidecar.client import SidecarClient
 from app.sidecar.probe import Redelivery
-from app.sidecar.subscriptions import mappings, pubsubs
+from app.sidecar.subscriptions import pubsubs, topics
 from holdfast import StoreError
 from holdfast.stores.dapr_kinds import find_kind
 
@@ -132,7 +132,7 @@ def _connection(properties: Mapping[str, Any], settings: Settings) -> Iterator[F
 
 def _subscriptions(metadata: Mapping[str, Any], settings: Settings) -> Finding:
     there = {each.get("topic") for each in metadata.get("subscriptions", [])}
-    missing = [mapping.topic for mapping in mappings(settings) if mapping.topic not in there]
+    missing = [topic for topic in topics(settings) if topic not in there]
     if missing:
         advice = "restart the sidecar: it asks for topics once, when it starts"
         return Finding("subscriptions", "warning", f"no messages come of {', '.join(missing)}", advice)

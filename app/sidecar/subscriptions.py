@@ -6,24 +6,31 @@ from typing import TYPE_CHECKING, Any, Final
 
 from app.sidecar.probe import PROBE_TOPIC
 from holdfast import TopicMapping
+from holdfast.engine.messages.timers import SCHEDULER_TOPIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from app.settings import Settings
 
-__all__ = ["mappings", "pubsubs", "subscriptions"]
+__all__ = ["mappings", "pubsubs", "subscriptions", "topics"]
 
 _BULK: Final = {"enabled": True, "maxMessagesCount": 100, "maxAwaitDurationMs": 10}
 
 
 def mappings(settings: Settings) -> list[TopicMapping]:
     """Say how the records of each topic become signals: of our own topics, and of those that are mapped."""
-    own = [TopicMapping(topic) for topic in (settings.signals_topic, settings.resume_topic)]
+    own = [TopicMapping(settings.signals_topic)]
     mapped = [
         TopicMapping(each.topic, each.workflow_id, each.signal, each.start, each.sequence) for each in settings.topics
     ]
     return list({mapping.topic: mapping for mapping in [*own, *mapped]}.values())
+
+
+def topics(settings: Settings) -> list[str]:
+    """List the topics whose records are wanted."""
+    own = [settings.resume_topic, *([SCHEDULER_TOPIC] if settings.scheduler else [])]
+    return list(dict.fromkeys([*(mapping.topic for mapping in mappings(settings)), *own]))
 
 
 def pubsubs(settings: Settings) -> list[str]:
@@ -35,8 +42,8 @@ def _wanted(settings: Settings) -> Iterable[tuple[str, str]]:
     """Give pub/sub component and topic of each subscription."""
     if settings.subscribe == "programmatic":
         components = {each.topic: each.pubsub or settings.pubsub for each in settings.topics}
-        for mapping in mappings(settings):
-            yield components.get(mapping.topic, settings.pubsub), mapping.topic
+        for topic in topics(settings):
+            yield components.get(topic, settings.pubsub), topic
     for component in pubsubs(settings):
         yield component, PROBE_TOPIC
 

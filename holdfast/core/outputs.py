@@ -24,6 +24,7 @@ __all__ = [
     "BYTES",
     "JSON",
     "MAX_OUTBOX",
+    "RESUME_TOPIC",
     "TEXT",
     "Output",
     "declared_topics",
@@ -39,6 +40,9 @@ MAX_OUTBOX: Final = 1_000
 JSON: Final = "application/json"
 TEXT: Final = "text/plain"
 BYTES: Final = "application/octet-stream"
+
+RESUME_TOPIC: Final = "workflow-resume"
+"""Where other threads, and this one, are resumed; every workflow may write to it."""
 
 _LONGEST_KEY: Final = 2_048
 _TO_OUTBOX: Final = frozenset(
@@ -142,7 +146,7 @@ def _checked(run: Instance, topic: str, key: str | None) -> str:
     """Check where an output is to go, and name it for messages."""
     check_text(topic, "topic")
     declared = run.definition.outputs
-    if topic not in declared:
+    if topic not in declared and topic != RESUME_TOPIC:
         message = (
             f"workflow {run.definition.name!r} does not declare the topic {topic!r}: name it in "
             f"@workflow(outputs=[...]); declared: {', '.join(sorted(declared)) or 'none'}"
@@ -157,8 +161,8 @@ def _send(run: Instance, topic: str, raw: bytes, content_type: str, key: str | N
     command_id, now = run.loop.lineage().next_id(), run.loop.now_ms
     require_room(run, command_id, topic)
     details: dict[str, Any] = {"content_type": content_type}
-    if key is not None:
-        details["key"] = key
+    if key is not None or run.info.thread_key:
+        details["key"] = run.info.thread if key is None else key
     run.issue(Command(EventType.OUTPUT_SENT, now, command_id, topic, raw, details))
 
 

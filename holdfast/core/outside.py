@@ -91,7 +91,7 @@ class OutsideCalls:
         Args:
             topic: One of those that the workflow declares: ``@workflow(outputs=[...])``.
             value: What to publish.
-            key: What the broker may part and order by; the workflow id by default.
+            key: What the broker may part and order by; by default the key of the thread, which is the workflow id.
 
         Raises:
             UndeclaredTopicError: The workflow does not declare the topic.
@@ -106,7 +106,7 @@ class OutsideCalls:
         Args:
             topic: One of those that the workflow declares.
             value: Any JSON value, dataclass or pydantic model.
-            key: What the broker may part and order by; the workflow id by default.
+            key: What the broker may part and order by; by default the key of the thread, which is the workflow id.
 
         Raises:
             UndeclaredTopicError: The workflow does not declare the topic.

@@ -11,6 +11,7 @@ from holdfast.core.history import EventType
 from holdfast.core.ids import check_id, check_text
 from holdfast.engine.asking import finished_query, run_query
 from holdfast.engine.handle import WorkflowHandle
+from holdfast.engine.runs.answers import RefAnswer
 from holdfast.engine.runs.control import Cancel, Pause, Resume, Terminate
 from holdfast.engine.runs.items import APPLIED_BEFORE, Look, Signal, Update
 from holdfast.engine.runs.starting import Purge, Rerun, Started, cut_history
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from holdfast.engine.commits.reader import StoredRun
     from holdfast.engine.engine import Engine
     from holdfast.engine.lifecycle import Parts
+    from holdfast.engine.runs.answers import Resolution
 
 __all__ = ["RunCalls"]
 
@@ -63,6 +65,44 @@ class RunCalls:
         check_text(name, "signal name")
         known = check_text(message_id, "signal id") if message_id is not None else ""
         return Signal(name=name, value=self._encode(payload, f"signal {name!r}"), id=known, trace=trace or "")
+
+    async def resolve_ref(  # noqa: PLR0913 - the answer, and how it is known
+        self,
+        workflow_id: str,
+        ref: str,
+        value: object = None,
+        *,
+        error: object = None,
+        id: str | None = None,
+        trace: str | None = None,
+    ) -> Resolution:
+        """Answer a ref of a run; it is durable once this returns.
+
+        Args:
+            workflow_id: The run.
+            ref: The id of the ref.
+            value: What it resolves to: any JSON value, dataclass or pydantic model.
+            error: What it raises, as a `RefError`, instead: any JSON value but null.
+            id: Names this answer: sent again under that name it counts once.
+            trace: The W3C trace context of the sender, as in `start`; the history keeps it with the answer.
+
+        Returns:
+            What became of it: the ref may not exist yet, or be answered or cancelled already.
+
+        Raises:
+            WorkflowNotFoundError: There is no such run.
+            WorkflowFinishedError: It has ended.
+            PayloadError: The answer is not JSON or too large, or 1,000 wait for refs that do not exist yet.
+            ValueError: There are both, a value and an error.
+        """
+        check_text(ref, "ref id", longest=1_024)
+        if value is not None and error is not None:
+            message = "a ref is answered by a value or by an error, not by both"
+            raise ValueError(message)
+        known = check_text(id, "message id", longest=1_024) if id is not None else ""
+        raw = self._encode(value if error is None else error, f"answer to ref {ref!r}")
+        answer = RefAnswer(ref=ref, value=raw, rejects=error is not None, id=known, trace=trace or "")
+        return cast("Resolution", await self._ask(workflow_id, answer))
 
     async def query(self, workflow_id: str, name: str, input: object = None) -> Any:  # noqa: ANN401
         """Ask a run for a view of itself: ``status``, ``result``, ``stack``, or a handler of its own.

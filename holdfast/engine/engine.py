@@ -13,6 +13,7 @@ from holdfast.engine.bus import LocalBus
 from holdfast.engine.calls import RunCalls
 from holdfast.engine.handle import WorkflowHandle
 from holdfast.engine.lifecycle import EngineOptions, Parts
+from holdfast.engine.messages.timers import SCHEDULER, SCHEDULER_TOPIC
 from holdfast.engine.receiving import TopicCalls
 from holdfast.engine.runs.starting import SignalledStart
 from holdfast.engine.views import (
@@ -71,7 +72,10 @@ class Engine(RunCalls, TopicCalls):
         chosen = EngineOptions(**options)
         self._parts = Parts(store, workflows, activities, hooks, chosen)
         if isinstance(chosen.publisher, LocalBus):
-            chosen.publisher.forward([mapping.topic for mapping in chosen.topics], self.deliver)
+            own = [chosen.resume_topic, *(mapping.topic for mapping in chosen.topics)]
+            if self._parts.registry.find(SCHEDULER):
+                own.append(SCHEDULER_TOPIC)
+            chosen.publisher.forward(own, self.deliver)
 
     # Its life.
 

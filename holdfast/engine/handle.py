@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from holdfast.core.durations import Duration
     from holdfast.core.history import RunStatus
     from holdfast.engine.engine import Engine
+    from holdfast.engine.runs.answers import Resolution
     from holdfast.engine.views import RunDescription
 
 __all__ = ["WorkflowHandle"]
@@ -77,6 +78,13 @@ class WorkflowHandle:
         """Send a signal; it is durable once this returns."""
         await self._check_newest()
         await self._engine.signal(self.id, name, payload, id=id)
+
+    async def resolve_ref(
+        self, ref: str, value: object = None, *, error: object = None, id: str | None = None
+    ) -> Resolution:
+        """Answer a ref; see `Engine.resolve_ref`."""
+        await self._check_newest()
+        return await self._engine.resolve_ref(self.id, ref, value, error=error, id=id)
 
     async def query(self, name: str, input: object = None) -> Any:  # noqa: ANN401 - any JSON value
         """Ask a query."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from holdfast.core.durations import Duration, milliseconds
 from holdfast.core.errors import FencedError, StoreError, StoreUnavailableError
 from holdfast.core.host import Host
+from holdfast.core.outputs import RESUME_TOPIC
 from holdfast.core.registry import Registry
 from holdfast.engine.bus import LocalBus
 from holdfast.engine.clock import SystemClock
@@ -23,6 +24,7 @@ from holdfast.engine.commits.letters import Letters
 from holdfast.engine.commits.partition import RENEW_SECONDS, Partition
 from holdfast.engine.commits.reader import Reader
 from holdfast.engine.looking import Looking
+from holdfast.engine.messages.resume import ResumeTopic
 from holdfast.engine.messages.routing import SIGNALS_TOPIC, TopicMapping
 from holdfast.engine.recovery import recover_runs
 from holdfast.engine.runs.world import MAX_PAYLOAD_BYTES, World
@@ -80,6 +82,8 @@ class EngineOptions:
         max_async_activities: How many ``async def`` activities run at a time.
         max_threads: How many ``def`` activities run at a time.
         topics: How records of topics become signals; see `Engine.deliver`.
+        resume_topic: The topic whose records start threads and answer refs; see `Engine.deliver`.
+        resume_entry: The workflow that those records start where they name none themselves; empty for none.
         drain: How long running activities are waited for when it closes.
         dev_replay: For development: replay each run after its activations, and stall it at the first difference. A
             history of over 500 events is replayed as it grows by a tenth.
@@ -99,6 +103,8 @@ class EngineOptions:
     max_async_activities: int = 1_000
     max_threads: int = 32
     topics: Sequence[TopicMapping] = (TopicMapping(SIGNALS_TOPIC),)
+    resume_topic: str = RESUME_TOPIC
+    resume_entry: str = ""
     drain: Duration = 10.0
     dev_replay: bool = False
     checkpoint_commits: int = CHECKPOINT_COMMITS
@@ -194,14 +200,14 @@ class Parts:
             max_threads=options.max_threads,
         )
         runtime.attempts.tracing = self._tracing
-        runtime.courier = Courier(self.world, self._reader, runtime)
+        runtime.courier = Courier(self.world, self._reader, runtime, options.resume_topic)
         runtime.outputs = Outputs(self.world, options.publisher, self._reader, runtime)
         self.looking = Looking(runtime, self.index, self._reader, self.registry)
         runtime.sweeper = Sweeper(self._reader, committer, runtime, self.log)
         self.dead_letters = runtime.dead_letters = DeadLetters(
             self.world, self._reader, committer, letters, partition.name, self.store.capabilities.max_value_bytes
         )
-        gate = Gate(self.world, runtime, options.topics)
+        gate = Gate(self.world, runtime, options.topics, ResumeTopic(options.resume_topic, options.resume_entry))
         self.holding = runtime.holding = Holding(self.world, self._reader, gate, self.dead_letters, letters, self.index)
         self.intake = Intake(options.clock, gate, self.holding, self.dead_letters)
         self.letters = letters
@@ -389,4 +395,5 @@ class Parts:
             runtime.outputs.waiting,
             runtime.outputs.published,
             len(runtime.world.stuck_outputs),
+            runtime.world.dropped_answers,
         )

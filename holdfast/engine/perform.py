@@ -48,7 +48,7 @@ def _abandon(runtime: Runtime, _run: Run, effect: Abandon) -> None:
 
 
 def _deliver(runtime: Runtime, run: Run, effect: Deliver) -> None:
-    runtime.courier.deliver(run, effect.entry)
+    runtime.courier.deliver(run, effect.entry, effect.event)
 
 
 def _publish(runtime: Runtime, run: Run, effect: Publish) -> None:

@@ -114,15 +114,19 @@ class TopicCalls:
     _parts: Parts
 
     async def deliver(self, topic: str, key: str | None, value: bytes, *, id: str | None = None) -> Delivery:
-        """Take in a record of a topic: a signal for a run, by the mapping of the topic.
+        """Take in a record of a topic: a signal for a run, by the mapping of the topic, or a resume record.
+
+        A resume record, of the topic ``workflow-resume``, has the key of a thread and is ``new:`` or ``init:`` with the
+        JSON that it starts with, or ``{"ref": id, "value": any}`` or ``{"ref": id, "error": any}``. ``new:`` is refused
+        while the key has an open run, ``init:`` changes nothing then.
 
         Nothing is refused for its content: what cannot be read or has no run is kept as a dead letter, what comes
         before its run is held for an hour. Delivering a record again, under the same id, changes nothing.
 
         Args:
-            topic: One of those that the engine was made with (``topics=``).
+            topic: One of those that the engine was made with (``topics=``, ``resume_topic=``).
             key: The record's key, if it has one.
-            value: JSON: a CloudEvent in its structured form, or plain data.
+            value: JSON: a CloudEvent in its structured form, or plain data. A resume record may be plain too.
             id: Names the record where its content does not; without either a duplicate is not known.
 
         Returns:

@@ -43,6 +43,7 @@ class EngineStats:
         read_retries: How many reads of the store got no answer and were made again.
         outputs: How many outputs wait to leave.
         published: How many have left since it was opened.
+        dropped_answers: How many answers came for refs that were answered or cancelled before.
         stuck: How many workflow ids have an output that could not leave when it was last tried.
     """
 
@@ -67,6 +68,7 @@ class EngineStats:
     outputs: int
     published: int
     stuck: int
+    dropped_answers: int
 
 
 def outbox_of(runs: Iterable[Run]) -> Counter[str]:

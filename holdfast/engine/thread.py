@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from holdfast.core.history import RunStatus
     from holdfast.engine.handle import WorkflowHandle
     from holdfast.engine.receiving import DeadLetter, DeadLetterPage, HeldMessage
+    from holdfast.engine.runs.answers import Resolution
     from holdfast.engine.stats import EngineStats
     from holdfast.engine.views import HistoryEvent, RunDescription, RunPage
     from holdfast.engine.work.gate import Delivery
@@ -182,6 +183,10 @@ class EngineThread:
         """Send a signal; see `Engine.signal`."""
         self.run(self._engine.signal(workflow_id, name, payload, id=id, trace=trace))
 
+    def resolve_ref(self, workflow_id: str, ref: str, value: object = None, **options: Any) -> Resolution:  # noqa: ANN401
+        """Answer a ref; see `Engine.resolve_ref`."""
+        return self.run(self._engine.resolve_ref(workflow_id, ref, value, **options))
+
     def deliver(self, topic: str, key: str | None, value: bytes, *, id: str | None = None) -> Delivery:
         """Take in a record of a topic; see `Engine.deliver`."""
         return self.run(self._engine.deliver(topic, key, value, id=id))
@@ -289,6 +294,10 @@ class BlockingHandle:
     def signal(self, name: str, payload: object = None, *, id: str | None = None) -> None:
         """Send a signal."""
         self._thread.run(self._handle.signal(name, payload, id=id))
+
+    def resolve_ref(self, ref: str, value: object = None, *, error: object = None, id: str | None = None) -> Resolution:
+        """Answer a ref."""
+        return self._thread.run(self._handle.resolve_ref(ref, value, error=error, id=id))
 
     def query(self, name: str, input: object = None) -> Any:  # noqa: ANN401
         """Ask a query."""

@@ -19,11 +19,13 @@ EVENT_TYPE: Final = "holdfast.output"
 def cloud_event(record: Record, source: str) -> bytes:
     """Write a record as a CloudEvent: ``source`` and ``id`` name it, its workflow id is the ``subject``.
 
+    The key goes along as ``partitionkey``, for whoever takes the event in need not see what the broker parts by.
+
     Args:
         record: The record.
         source: Who publishes it; the same after a restart, so that consumers know an event that comes again.
 
-    Source: CloudEvents 1.0, JSON event format, section 3.1.
+    Source: CloudEvents 1.0, JSON event format, section 3.1, and the partitioning extension.
     """
     event: dict[str, Any] = {
         "specversion": "1.0",
@@ -33,6 +35,8 @@ def cloud_event(record: Record, source: str) -> bytes:
         "subject": record.id.partition("/")[0],
         "datacontenttype": record.content_type,
     }
+    if record.key is not None:
+        event["partitionkey"] = record.key
     if record.trace:
         parent, _, state = record.trace.partition(" ")
         # Without ``traceid``, its older name for it, a sidecar puts its own trace in place of this one.

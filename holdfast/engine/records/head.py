@@ -58,6 +58,7 @@ class Head:
         value_blob: Where the value is kept, if it is too large for the head.
         next_run: The run that followed by continue-as-new; may be empty.
         trace: The trace context that it belongs to; None where it was started without one.
+        thread: The key that it was started under as a thread; empty where it is none.
         children: Open children taken over from the previous run, with what becomes of them when this one ends.
         revision: Counts the commits.
         write_id: Names the newest commit's write of this document.
@@ -86,13 +87,14 @@ class Head:
     revision: int = 0
     write_id: str = ""
     trace: Trace | None = None
+    thread: str = ""
     _constant: bytes = b""
 
     @property
     def info(self) -> RunInfo:
         """Who the run is."""
         trace_id = self.trace.id if self.trace is not None else ""
-        return RunInfo(self.workflow_id, self.run_id, self.seed, trace_id)
+        return RunInfo(self.workflow_id, self.run_id, self.seed, trace_id, self.thread)
 
     @property
     def trace_text(self) -> str:
@@ -152,6 +154,8 @@ class Head:
             constant["deadline"] = self.deadline
         if self.trace is not None:
             constant["trace"] = list(self.trace)
+        if self.thread:
+            constant["thread"] = self.thread
         if len(self.input) > INLINE_BYTES and not self.input_blob:
             self.input_blob = journal.set_aside(self.input)
         self._constant = orjson.dumps(constant)[:-1] + _reference("input", self.input, self.input_blob)
@@ -204,6 +208,7 @@ class Head:
             revision=stored["revision"],
             write_id=stored["write_id"],
             trace=Trace(*stored["trace"][:3]) if "trace" in stored else None,
+            thread=stored.get("thread", ""),
         )
 
 

@@ -17,6 +17,8 @@ class OutgoingKind(StrEnum):
     TERMINATE = "terminate"
     CLOSED = "closed"
     OUTPUT = "output"
+    RESULT = "result"
+    ENSURE = "ensure"
 
 
 class Outgoing(NamedTuple):
@@ -26,8 +28,9 @@ class Outgoing(NamedTuple):
         run_id: The run it comes from; an effect may outlive its run.
         number: Its place among the effects of that run.
         kind: What is to be done.
-        target: The workflow id of the other run; empty for an output.
-        command_id: The command that it carries out, or (`CLOSED`) the command of the parent that it answers.
+        target: The workflow id of the other run; empty for an output, and for the record of the run's own result.
+        command_id: The command that it carries out, or (`CLOSED`) the command of the parent that it answers; empty for
+            the record of the result.
     """
 
     run_id: str

@@ -31,6 +31,10 @@ def _send(kind: OutgoingKind) -> Callable[[Run, Event], None]:
     return send
 
 
+def _ensure(run: Run, event: Event) -> None:
+    run.send(OutgoingKind.ENSURE, (event.details or {})["workflow_id"], event.id, event)
+
+
 def _publish(run: Run, event: Event) -> None:
     run.send(OutgoingKind.OUTPUT, "", event.id, event)
 
@@ -45,6 +49,7 @@ CARRY_OUT: Final[dict[EventType, Callable[[Run, Event], None]]] = {
     EventType.CHILD_STARTED: _send(OutgoingKind.START),
     EventType.CHILD_CANCEL_REQUESTED: _send(OutgoingKind.CANCEL),
     EventType.SIGNAL_SENT: _send(OutgoingKind.SIGNAL),
+    EventType.THREAD_ENSURED: _ensure,
     EventType.OUTPUT_SENT: _publish,
     EventType.UPDATE_COMPLETED: _reply,
     EventType.UPDATE_FAILED: _reply,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from holdfast.engine.records.outbox import OutgoingKind
 
@@ -29,6 +29,8 @@ __all__ = [
     "effect_of",
 ]
 
+_RECORDS: Final = frozenset({OutgoingKind.OUTPUT, OutgoingKind.RESULT})
+
 
 @dataclass(slots=True)
 class Dispatch:
@@ -46,9 +48,14 @@ class Abandon(NamedTuple):
 
 
 class Deliver(NamedTuple):
-    """Carry out an effect on another run."""
+    """Carry out an effect on another run.
+
+    Attributes:
+        event: The command as it was recorded, where that is at hand and nothing of the run waits for its answer.
+    """
 
     entry: Outgoing
+    event: Event | None = None
 
 
 class Publish(NamedTuple):
@@ -122,7 +129,7 @@ def effect_of(entry: Outgoing, event: Event | None = None, trace: str = "") -> D
 
     Args:
         entry: The entry.
-        event: For an output, what was recorded, where that is at hand.
+        event: What was recorded, where that is at hand.
         trace: For that output, the trace context of its run; may be empty.
     """
-    return Publish(entry, event, trace) if entry.kind is OutgoingKind.OUTPUT else Deliver(entry)
+    return Publish(entry, event, trace) if entry.kind in _RECORDS else Deliver(entry, event)

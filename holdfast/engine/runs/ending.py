@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from holdfast.core.codec import decode_json
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import OUTCOMES, EventType
+from holdfast.engine.records.announcement import announcement
 from holdfast.engine.records.outbox import OutgoingKind
 from holdfast.engine.runs.effects import Abandon, Ended, Replied
 
@@ -31,6 +32,8 @@ def end_run(run: Run, kind: EventType, at: int, value: bytes) -> None:
         _continue_as_new(run, at, value)
         return
     head.value = value
+    if head.thread or _declares_outputs(run):
+        run.send(OutgoingKind.RESULT, "", "", announcement(head))
     run.effects.extend(Replied(update_id, None) for update_id in run.open_updates)
     _close_family(run)
     run.leave_memory()
@@ -40,6 +43,13 @@ def end_run(run: Run, kind: EventType, at: int, value: bytes) -> None:
         run.tell("on_workflow_complete", decode_json(value))
     else:
         run.tell("on_workflow_fail", FailureInfo.from_json(decode_json(value)))
+
+
+def _declares_outputs(run: Run) -> bool:
+    """Whether the run's workflow speaks to other services, so that its end is of interest there."""
+    head = run.head
+    definition = run.world.host.registry.find(head.workflow, head.version)
+    return definition is not None and bool(definition.outputs)
 
 
 def _close_family(run: Run) -> None:
@@ -58,6 +68,7 @@ def _continue_as_new(run: Run, at: int, raw: bytes) -> None:
     head, instance, updates = run.head, run.instance, run.open_updates
     assert instance is not None  # noqa: S101 - its code has just asked for this
     signals = [(name, list(mailbox)) for name, mailbox in instance.mailboxes.items()]
+    answers = list(instance.refs.early()) if instance.refs is not None else []
     run.leave_memory()
     run.begin(
         run.world.host.registry.workflow(head.workflow, head.version),
@@ -69,11 +80,16 @@ def _continue_as_new(run: Run, at: int, raw: bytes) -> None:
         requests=head.requests,
         attributes=head.attributes,
         trace=head.trace.following(head.next_run) if head.trace is not None else None,
+        thread=head.thread,
     )
     for name, values in signals:
         for value in values:
             if run.is_open:
                 run.happen(EventType.SIGNAL_RECEIVED, at, name=name, value=value)
+    for ref, answer in answers:
+        if run.is_open:
+            kind = EventType.REF_REJECTED if answer.rejects else EventType.REF_RESOLVED
+            run.happen(kind, at, name=ref, value=answer.raw)
     for update in updates.values():
         if not run.is_open:
             run.effects.append(Replied(update.id, None))

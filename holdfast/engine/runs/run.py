@@ -44,7 +44,9 @@ _NOTHING_MORE: dict[str, Any] = {}
 _VERIFIED_EACH_TIME = 500
 """A history with no more events is replayed after each activation in development; a longer one as it grows."""
 
-_HANDED_OVER = frozenset({EventType.SIGNAL_RECEIVED, EventType.CANCEL_REQUESTED})  # open updates go over by themselves
+_HANDED_OVER = frozenset(  # open updates go over by themselves
+    {EventType.SIGNAL_RECEIVED, EventType.REF_RESOLVED, EventType.REF_REJECTED, EventType.CANCEL_REQUESTED}
+)
 
 
 class Run:
@@ -172,6 +174,7 @@ class Run:
         requests: tuple[Request, ...] = (),
         attributes: dict[str, Any] | None = None,
         trace: Trace | None = None,
+        thread: str = "",
     ) -> None:
         """Start a run under the id; one that is there has ended, and becomes a past run in the same commit."""
         previous = ""
@@ -194,6 +197,7 @@ class Run:
             attributes=dict(attributes or {}),
             children=dict(self.children),
             trace=trace,
+            thread=thread,
         )
         self.journal = Journal(run_id, keep=self.world.verify)
         self.forget()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _REQUESTS_KEPT = 16
 
-__all__ = ["OnConflict", "Purge", "Rerun", "SignalledStart", "Start", "Started", "Swept", "cut_history"]
+__all__ = ["OnConflict", "Purge", "Rerun", "SignalledStart", "Start", "Started", "Swept", "ThreadStart", "cut_history"]
 
 OnConflict = Literal["fail", "use_existing", "terminate_existing"]
 """What a start does where the id belongs to an open run."""
@@ -52,6 +52,7 @@ class Start(Item):
         timeout_ms: The longest it may take; None for no limit.
         reuse: The id may have belonged to a run that has ended.
         trace: The trace context that it goes on from; may be empty.
+        thread: The key that it is started under as a thread; empty where it is none.
     """
 
     creates: ClassVar[bool] = True
@@ -65,6 +66,7 @@ class Start(Item):
     request: Request | None = None
     parent: Parent | None = None
     trace: str = ""
+    thread: str = ""
 
     def apply(self, run: Run, now: int) -> object:
         """Start it, or answer with the run that this request, this parent or this id has already."""
@@ -91,6 +93,7 @@ class Start(Item):
             deadline=0 if self.timeout_ms is None else now + self.timeout_ms,
             requests=requests,
             trace=Trace.read(self.trace) if self.trace else None,
+            thread=self.thread,
         )
         return Started(run.workflow_id, self.run_id, created=True)
 
@@ -143,6 +146,27 @@ class SignalledStart(Item):
             self.signal.apply(run, now)
         else:
             self.signal.note(run, now)  # it was there from the start, and the run has ended without it
+        return started
+
+
+@dataclass(slots=True, kw_only=True)
+class ThreadStart(Start):
+    """A record, or another run, wants a run under a key; asked for again by the same message, it starts nothing.
+
+    Attributes:
+        message_id: Names the message; empty where there is nothing to know it by.
+    """
+
+    message_id: str = ""
+
+    def apply(self, run: Run, now: int) -> object:
+        """Start it, or answer with the run that is there, if that is wanted."""
+        if run.exists and self.message_id and self.message_id in run.seen:
+            return Started(run.workflow_id, run.head.run_id, created=False)
+        started = Start.apply(self, run, now)
+        if self.message_id:
+            run.remember(self.message_id, now)
+            run.changed = True
         return started
 
 

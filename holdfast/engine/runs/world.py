@@ -34,6 +34,7 @@ class World:
             have been begun by the owner before it.
         follows_clean_end: The process before this one has noted which attempts were on when it ended.
         token: Names this opening of the engine, and no other.
+        dropped_answers: How many answers came for refs that were done with.
         awaited: The workflow ids for which messages are held, with the numbers of their letters.
     """
 
@@ -49,6 +50,7 @@ class World:
     owner_since: int = 0
     follows_clean_end: bool = False
     token: str = ""
+    dropped_answers: int = 0
     awaited: dict[str, set[int]] = field(default_factory=dict)
     _writes: int = 0
 

@@ -9,24 +9,29 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, assert_never
 from holdfast.core.errors import (
     FencedError,
     HoldfastError,
+    StoreError,
     WorkflowAlreadyStartedError,
     WorkflowFinishedError,
     WorkflowNotFoundError,
 )
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import EventType, RunStatus
+from holdfast.engine.messages.resume import init_record
 from holdfast.engine.records.head import Head, Parent
+from holdfast.engine.records.letters import Letter
 from holdfast.engine.records.outbox import Outgoing, OutgoingKind
 from holdfast.engine.runs.control import Cancel, Terminate
 from holdfast.engine.runs.items import Signal
 from holdfast.engine.runs.results import ChildClosed, Delivered
-from holdfast.engine.runs.starting import Start
+from holdfast.engine.runs.starting import Start, ThreadStart
 
 if TYPE_CHECKING:
+    from holdfast.core.history import Event
     from holdfast.engine.commits.reader import Reader
     from holdfast.engine.runs.items import Item
     from holdfast.engine.runs.run import Run
     from holdfast.engine.runs.world import World
+    from holdfast.engine.work.dead_letters import DeadLetters
 
 __all__ = ["Courier"]
 
@@ -36,15 +41,26 @@ class _Post(Protocol):
 
     async def ask(self, workflow_id: str, item: Item) -> object: ...
 
+    @property
+    def dead_letters(self) -> DeadLetters: ...
+
 
 class Courier:
     """Delivers the entries of outboxes, each in a task of its own."""
 
-    def __init__(self, world: World, reader: Reader, post: _Post) -> None:
-        """Deliver nothing yet."""
+    def __init__(self, world: World, reader: Reader, post: _Post, resume_topic: str) -> None:
+        """Deliver nothing yet.
+
+        Args:
+            world: The surroundings of runs.
+            reader: Reads what is not in memory.
+            post: Where the runs are.
+            resume_topic: Under which threads that could not be started are kept as dead letters.
+        """
         self._world = world
         self._reader = reader
         self._post = post
+        self._resume_topic = resume_topic
         self._going: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -52,11 +68,17 @@ class Courier:
         """Whether something is on its way."""
         return bool(self._going)
 
-    def deliver(self, run: Run, entry: Outgoing) -> None:
-        """Take an entry on its way, unless it is on it."""
+    def deliver(self, run: Run, entry: Outgoing, event: Event | None = None) -> None:
+        """Take an entry on its way, unless it is on it.
+
+        Args:
+            run: Whose it is.
+            entry: As it stands in the outbox.
+            event: The command as it was recorded, where that is at hand.
+        """
         message_id = entry.message_id(run.workflow_id)
         if message_id not in self._going:
-            carried = self._carry(run.workflow_id, entry, message_id, _content(run, entry))
+            carried = self._carry(run.workflow_id, entry, message_id, _content(run, entry, event))
             self._going[message_id] = asyncio.get_running_loop().create_task(carried)
 
     async def _carry(self, workflow_id: str, entry: Outgoing, message_id: str, content: _Content | None) -> None:
@@ -84,7 +106,9 @@ class Courier:
                 return await self._end_child(workflow_id, entry)
             case OutgoingKind.CLOSED:
                 return await self._close(workflow_id, entry, message_id, content)
-            case OutgoingKind.OUTPUT:
+            case OutgoingKind.ENSURE:
+                return await self._ensure(entry, message_id, content)
+            case OutgoingKind.OUTPUT | OutgoingKind.RESULT:
                 message = "an output leaves through the publisher"
                 raise ValueError(message)
             case _:
@@ -105,6 +129,36 @@ class Courier:
             return Delivered(entry=entry, outcome=EventType.CHILD_FAILED, failure=failure)
         except HoldfastError as error:
             return Delivered(entry=entry, outcome=EventType.CHILD_FAILED, failure=FailureInfo.of(error))
+        return Delivered(entry=entry)
+
+    async def _ensure(self, entry: Outgoing, message_id: str, content: _Content) -> Delivered:
+        """Start a thread; one that cannot be started, by this code, is a dead letter that can be tried again."""
+        try:
+            definition = self._world.host.registry.workflow(content.name)
+            definition.decode_input(content.value)
+            start = ThreadStart(
+                definition=definition,
+                value=content.value,
+                run_id=self._world.new_id(),
+                on_conflict="use_existing",
+                trace=content.trace,
+                thread=content.thread,
+                message_id=message_id,
+            )
+            await self._post.ask(entry.target, start)
+        except (FencedError, StoreError):
+            raise
+        except HoldfastError as error:
+            value = init_record(content.name, content.value)
+            letter = Letter(
+                topic=self._resume_topic,
+                key=content.thread,
+                value=value,
+                id=message_id,
+                at=self._world.clock.now(),
+                reason="",
+            )
+            await self._post.dead_letters.bury(letter, str(error), None)
         return Delivered(entry=entry)
 
     async def _signal(self, entry: Outgoing, message_id: str, content: _Content) -> Delivered:
@@ -147,7 +201,7 @@ class Courier:
         kind = _COMMANDS.get(entry.kind)
         if kind is not None:
             event = next(event for event in stored.history if event.type is kind and event.id == entry.command_id)
-            return _Content(event.name, event.value, trace=Head.decode(stored.head, stored.blobs).trace_text)
+            return _recorded(event, Head.decode(stored.head, stored.blobs).trace_text)
         return _end_of(Head.decode(stored.head, stored.blobs))
 
     async def stop(self) -> None:
@@ -167,13 +221,24 @@ class _Content(NamedTuple):
     completed: bool = False
     parent: Parent | None = None
     trace: str = ""
+    thread: str = ""
 
 
-_COMMANDS = {OutgoingKind.START: EventType.CHILD_STARTED, OutgoingKind.SIGNAL: EventType.SIGNAL_SENT}
+_COMMANDS = {
+    OutgoingKind.START: EventType.CHILD_STARTED,
+    OutgoingKind.SIGNAL: EventType.SIGNAL_SENT,
+    OutgoingKind.ENSURE: EventType.THREAD_ENSURED,
+}
 
 
-def _content(run: Run, entry: Outgoing) -> _Content | None:
+def _recorded(event: Event, trace: str) -> _Content:
+    return _Content(event.name, event.value, trace=trace, thread=(event.details or {}).get("key", ""))
+
+
+def _content(run: Run, entry: Outgoing, event: Event | None) -> _Content | None:
     """Find what an entry carries in memory; None where it has to be read."""
+    if event is not None:
+        return _recorded(event, run.head.trace_text)
     if entry.kind in _COMMANDS:
         waiting = run.instance.waiting.get(entry.command_id) if run.instance is not None else None
         same_run = waiting is not None and run.head.run_id == entry.run_id

@@ -14,18 +14,24 @@ from holdfast.core.errors import (
     PayloadError,
     StoreError,
     StoreUnavailableError,
+    WorkflowAlreadyStartedError,
     WorkflowFinishedError,
     WorkflowNotFoundError,
 )
 from holdfast.engine.messages.addressee import addressee
 from holdfast.engine.messages.envelope import read_envelope
+from holdfast.engine.messages.resume import ResumeKind, ResumeMessage, read_resume
 from holdfast.engine.messages.routing import route
+from holdfast.engine.messages.timers import SCHEDULER, SCHEDULER_TOPIC, read_timer
+from holdfast.engine.runs.answers import RefAnswer, Resolution
 from holdfast.engine.runs.items import TOO_EARLY, Signal
-from holdfast.engine.runs.starting import SignalledStart, Start
+from holdfast.engine.runs.starting import SignalledStart, Start, ThreadStart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from holdfast.core.definitions import WorkflowDefinition
+    from holdfast.engine.messages.resume import ResumeTopic
     from holdfast.engine.messages.routing import Message, TopicMapping
     from holdfast.engine.records.letters import Letter
     from holdfast.engine.runs.items import Item
@@ -33,7 +39,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Delivery", "Gate", "Verdict", "gap_before"]
 
-_UNDELIVERABLE: Final = (PayloadError, InvalidIdError, WorkflowFinishedError, CorruptDocumentError)
+_UNDELIVERABLE: Final = (
+    PayloadError,
+    InvalidIdError,
+    WorkflowAlreadyStartedError,
+    WorkflowFinishedError,
+    CorruptDocumentError,
+)
 
 
 class Delivery(StrEnum):
@@ -42,11 +54,13 @@ class Delivery(StrEnum):
     Attributes:
         APPLIED: Its run has the signal, now or since it came before.
         HELD: It waits until its run begins, or until those before it have come; then it is applied, or dead.
+        DROPPED: It answers a ref that was answered or cancelled before; nothing of it is kept.
         DEAD: It is kept as a dead letter: it cannot be read, says not what it is for, or its run has ended.
     """
 
     APPLIED = "applied"
     HELD = "held"
+    DROPPED = "dropped"
     DEAD = "dead"
 
 
@@ -87,10 +101,18 @@ class _Post(Protocol):
 class Gate:
     """Brings messages to their runs."""
 
-    def __init__(self, world: World, post: _Post, topics: Iterable[TopicMapping]) -> None:
-        """Know how records of each topic become signals."""
+    def __init__(self, world: World, post: _Post, topics: Iterable[TopicMapping], resume: ResumeTopic) -> None:
+        """Know how records of each topic become signals.
+
+        Args:
+            world: The surroundings of runs.
+            post: Where the runs are.
+            topics: How records of each topic become signals.
+            resume: The topic whose records start threads and answer refs.
+        """
         self._world = world
         self._post = post
+        self._resume = resume
         self._topics = {mapping.topic: mapping for mapping in topics}
 
     @property
@@ -123,6 +145,8 @@ class Gate:
             if self.is_closed:
                 raise
             return Verdict.dead(message, error)  # the store will not take it
+        if answer is Resolution.DROPPED:
+            return Verdict(Delivery.DROPPED, message)
         if answer is TOO_EARLY:
             return Verdict(Delivery.HELD, message, gap_before(message.source, message.sequence))
         return Verdict(Delivery.APPLIED, message)
@@ -134,17 +158,26 @@ class Gate:
             PayloadError: It cannot be read, or does not say.
             InvalidIdError: The id of the run is not one.
         """
-        mapping = self._topics.get(letter.topic)
-        if mapping is None:
-            message = f"topic {letter.topic!r} is not mapped to signals: mapped are {', '.join(self._topics) or 'none'}"
-            raise PayloadError(message)
-        limit = self._world.host.payload_limit
-        found = route(mapping, read_envelope(letter.value), letter.key, letter.id, limit=limit)
+        found = self._found(letter)
         if number and not found.id and not found.sequence:  # else its id, or its number, tells it from others
             found = replace(found, id=f"held/{number}/{letter.at}")
         return found
 
+    def _found(self, letter: Letter) -> Message:
+        mapping = self._topics.get(letter.topic)
+        limit = self._world.host.payload_limit
+        if mapping is not None:
+            return route(mapping, read_envelope(letter.value), letter.key, letter.id, limit=limit)
+        if letter.topic == self._resume.topic:
+            return read_resume(letter.value, letter.key, letter.id, self._resume.entry, limit=limit)
+        if letter.topic == SCHEDULER_TOPIC and self._world.host.registry.find(SCHEDULER):
+            return read_timer(letter.value, letter.key, letter.id, limit=limit)
+        message = f"topic {letter.topic!r} is not mapped to signals: mapped are {', '.join(self._topics) or 'none'}"
+        raise PayloadError(message)
+
     def _item(self, message: Message) -> Item:
+        if isinstance(message, ResumeMessage):
+            return self._thread_item(message)
         signal = Signal(
             name=message.signal,
             value=message.payload,
@@ -155,16 +188,43 @@ class Gate:
         )
         if not message.start:
             return signal
-        try:
-            definition = self._world.host.registry.workflow(message.start)
-        except WorkflowNotFoundError as error:
-            raise PayloadError(str(error)) from error
-        definition.decode_input(message.payload)
         start = Start(
-            definition=definition,
+            definition=self._startable(message),
             value=message.payload,
             run_id=self._world.new_id(),
             on_conflict="use_existing",
             trace=message.trace,
         )
         return SignalledStart(start=start, signal=signal)
+
+    def _thread_item(self, message: ResumeMessage) -> Item:
+        if message.ref:
+            return RefAnswer(
+                ref=message.ref,
+                value=message.payload,
+                rejects=message.kind is ResumeKind.REJECTION,
+                id=message.id,
+                trace=message.trace,
+            )
+        return ThreadStart(
+            definition=self._startable(message),
+            value=message.payload,
+            run_id=self._world.new_id(),
+            on_conflict="fail" if message.kind is ResumeKind.NEW else "use_existing",
+            trace=message.trace,
+            thread=message.thread,
+            message_id=message.id,
+        )
+
+    def _startable(self, message: Message) -> WorkflowDefinition:
+        """Find the workflow that a message starts, which has to take its payload.
+
+        Raises:
+            PayloadError: There is none of that name, or it does not.
+        """
+        try:
+            definition = self._world.host.registry.workflow(message.start)
+        except WorkflowNotFoundError as error:
+            raise PayloadError(str(error)) from error
+        definition.decode_input(message.payload)
+        return definition

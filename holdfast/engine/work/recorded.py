@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast.core.errors import StoreError
-from holdfast.core.history import EventType
+from holdfast.core.history import EventType, RunStatus
+from holdfast.engine.records.announcement import announcement
 from holdfast.engine.records.documents import past_key, run_key
 from holdfast.engine.records.head import Head
 
@@ -68,6 +69,9 @@ def _outputs_of(run: StoredRun | StoreError | None, entry: Outgoing) -> Recorded
     if isinstance(run, StoreError):
         return str(run)
     outputs = {event.id: event for event in (run.history if run else ()) if event.type is EventType.OUTPUT_SENT}
-    if run is None or entry.command_id not in outputs:
+    head = Head.decode(run.head, run.blobs) if run else None
+    if head is not None and head.finished and head.status is not RunStatus.CONTINUED_AS_NEW:
+        outputs[""] = announcement(head)
+    if head is None or entry.command_id not in outputs:
         return f"what output {entry.number} of run {entry.run_id!r} carries is not stored"
-    return Recorded(outputs, Head.decode(run.head, run.blobs).trace_text)
+    return Recorded(outputs, head.trace_text)

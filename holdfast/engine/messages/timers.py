@@ -1,0 +1,96 @@
+"""Records of ``workflow-scheduler``: each sets, moves or calls off the timer of an address.
+
+An address is the key of a thread, ``|``, and the record that the thread gets when the time has come. The protocol is
+that of kafka-workflow's scheduler, with its gaps closed: an address has one timer, and the newest record counts; the
+record may hold any ``|``; a timer of no time at all is ``+0``, for ``0`` calls it off.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from holdfast.core.codec import encode
+from holdfast.core.errors import PayloadError
+from holdfast.core.ids import short_hash
+from holdfast.core.strict_json import JsonError, load
+from holdfast.core.threads import check_key
+from holdfast.engine.messages.envelope import Envelope, read_envelope
+from holdfast.engine.messages.routing import Message, identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["SCHEDULER", "SCHEDULER_TOPIC", "read_timer"]
+
+SCHEDULER_TOPIC: Final = "workflow-scheduler"
+SCHEDULER: Final = "workflow-scheduler"
+"""The workflow that carries the records out, one run for each address: `holdfast.patterns.scheduler`."""
+
+_MILLISECONDS: Final = re.compile(r"\+?[0-9]{1,15}")
+_STARTS: Final = ("new:", "init:")
+
+
+def read_timer(value: bytes, key: str, given: str, *, limit: int) -> Message:
+    """Find out what a record asks for.
+
+    Args:
+        value: Milliseconds as decimal text, or a CloudEvent with them as its data; ``0``, null or nothing calls the
+            timer off.
+        key: The address; where it is empty the event's attribute ``partitionkey`` is.
+        given: The deliverer's own name for the record, where it has none itself.
+        limit: The most bytes of the address.
+
+    Raises:
+        PayloadError: The value is no such text, or the key no address.
+    """
+    envelope = read_envelope(value) if value.strip() else Envelope({}, None)
+    address = key or envelope.text("partitionkey")
+    thread, record = _taken_apart(address)
+    timer = {"key": check_key(thread), "value": record, "delay": _delay(envelope.data)}
+    return Message(
+        workflow_id=f"timer-{short_hash(address, 26)}",
+        signal="delay",
+        payload=encode(timer, "address of a timer", limit=limit),
+        id=identity(envelope, given),
+        source="",
+        sequence=0,
+        start=SCHEDULER,
+        trace=envelope.trace,
+    )
+
+
+def _delay(data: Any) -> int | None:  # noqa: ANN401 - any JSON value
+    """Read milliseconds; None calls off."""
+    text = "0" if data is None else str(data)
+    if isinstance(data, bool) or not _MILLISECONDS.fullmatch(text):
+        message = f"a timer needs milliseconds as decimal text, not {text[:40]!r}"
+        raise PayloadError(message)
+    return None if text == "0" else int(text)
+
+
+def _taken_apart(address: str) -> tuple[str, str]:
+    """Part an address where a resume record begins: either side may hold the character that parts them."""
+    for position in _bars(address):
+        thread, record = address[:position], address[position + 1 :]
+        if thread and _is_record(record):
+            return thread, record
+    message = f"the key {address[:80]!r} is no address: the key of a thread, |, and a resume record"
+    raise PayloadError(message)
+
+
+def _bars(text: str) -> Iterator[int]:
+    position = text.find("|")
+    while position >= 0:
+        yield position
+        position = text.find("|", position + 1)
+
+
+def _is_record(text: str) -> bool:
+    if text.startswith(_STARTS):
+        return True
+    try:
+        found = load(text.encode()) if text.startswith("{") else None
+    except JsonError:
+        return False
+    return isinstance(found, dict) and "ref" in found

@@ -1,0 +1,87 @@
+"""What comes for a ref of a run, and what becomes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from holdfast.core.errors import PayloadError
+from holdfast.core.history import EventType
+from holdfast.core.refs import MAX_EARLY
+from holdfast.engine.runs.items import Item, require_open, require_run, trace_details
+
+if TYPE_CHECKING:
+    from holdfast.core.instance import Instance
+    from holdfast.engine.runs.run import Run
+
+__all__ = ["RefAnswer", "Resolution"]
+
+
+class Resolution(StrEnum):
+    """What became of an answer to a ref.
+
+    Attributes:
+        RESOLVED: The ref has it, or waits for it no longer than until its run goes on.
+        KEPT: There is no such ref yet: the next one of that id gets it.
+        DROPPED: The ref was answered or cancelled before.
+    """
+
+    RESOLVED = "resolved"
+    KEPT = "kept"
+    DROPPED = "dropped"
+
+
+@dataclass(slots=True, kw_only=True)
+class RefAnswer(Item):
+    """A ref is answered.
+
+    Attributes:
+        ref: Its id.
+        value: What it resolves to, or raises, as JSON.
+        rejects: It raises.
+        id: By which a duplicate is known; empty where there is nothing to know it by.
+        trace: The trace context of the sender; may be empty.
+    """
+
+    ref: str
+    value: bytes
+    rejects: bool = False
+    id: str = ""
+    trace: str = ""
+
+    def apply(self, run: Run, now: int) -> Resolution:
+        """Give it to the run, once for each id.
+
+        Raises:
+            WorkflowNotFoundError: The id has no run.
+            WorkflowFinishedError: The run has ended.
+            PayloadError: Too many answers wait for refs that do not exist yet.
+        """
+        require_run(run)
+        if self.id and self.id in run.seen:
+            return Resolution.RESOLVED
+        require_open(run)
+        resolution = self._fate(run.instance) if run.instance is not None and not run.deferred else Resolution.RESOLVED
+        if self.id:
+            run.remember(self.id, now)
+            run.changed = True
+        if resolution is Resolution.DROPPED:
+            run.world.dropped_answers += 1
+            return resolution
+        kind = EventType.REF_REJECTED if self.rejects else EventType.REF_RESOLVED
+        run.happen(kind, now, id=self.id, name=self.ref, value=self.value, details=trace_details(self.trace))
+        return resolution
+
+    def _fate(self, instance: Instance) -> Resolution:
+        refs = instance.refs
+        if refs is None:
+            return Resolution.KEPT
+        if refs.get(self.ref) is not None:
+            return Resolution.RESOLVED
+        if refs.drops(self.ref):
+            return Resolution.DROPPED
+        if refs.takes(self.ref):
+            return Resolution.KEPT
+        message = f"{MAX_EARLY:,} answers wait for refs that do not exist yet: {self.ref!r} cannot wait as well"
+        raise PayloadError(message, too_large=True)
