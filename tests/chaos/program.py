@@ -35,6 +35,17 @@ class Program:
         assert line, self._complaints()
         return line.strip()
 
+    def ask(self, line: str) -> str:
+        """Say a line, and give what it says to that; empty where it has died."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return ""
+        return self._process.stdout.readline().strip()
+
     def _complaints(self) -> str:
         self._errors.seek(0)
         return self._errors.read().decode(errors="replace")
