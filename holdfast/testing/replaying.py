@@ -72,7 +72,12 @@ def _replay(
     registry = Registry.of([workflow], activities)
     host = Host(registry, MAX_PAYLOAD_BYTES, random.Random, logging.getLogger("holdfast.replay"))
     who = history[0].details if history else {}
-    info = RunInfo(who.get("workflow_id", "replay"), who.get("run_id", "replay"), who.get("seed", 0))
+    info = RunInfo(
+        who.get("workflow_id", "replay"),
+        who.get("run_id", "replay"),
+        who.get("seed", 0),
+        thread_key=who.get("thread_key", ""),
+    )
     instance = Instance(registry.workflow(workflow), info, host)
     try:
         replay_history(instance, [_recorded(event) for event in history])
@@ -95,6 +100,8 @@ _HAVE_VALUES = frozenset(
         EventType.CHILD_COMPLETED,
         EventType.SIGNAL_DELIVERED,
         EventType.UPDATE_ACCEPTED,
+        EventType.REF_RESOLVED,
+        EventType.REF_REJECTED,
     }
 )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import NondeterminismError, RetryPolicy, RunStatus, WorkflowContext, WorkflowFailedError
+from holdfast import NondeterminismError, RefError, RetryPolicy, RunStatus, WorkflowContext, WorkflowFailedError
 from holdfast.testing import TestEnvironment, replay, save_history
 from tests.play import Anything
 from tests.unit.engine.kit import collect, nap, parked
@@ -118,6 +118,26 @@ async def test_a_history_is_replayed_in_a_running_loop_and_from_a_file(tmp_path:
     assert replay(nap, history[:2]) is RunStatus.RUNNING
     with pytest.raises(NondeterminismError, match="expected timer_started"):
         replay(parked, history)
+
+
+async def courier(ctx: WorkflowContext) -> None:
+    if ctx.thread_key == "a key: with | in it":
+        assert await ctx.ref_id("asked") is None
+        with pytest.raises(RefError):
+            await ctx.ref_id("asked")
+
+
+async def test_a_thread_is_replayed_under_its_key_and_with_answers_that_are_null() -> None:
+    async with TestEnvironment(workflows=[courier], resume_entry="courier") as env:
+        for record in (b"new:null", b'{"ref":"asked"}', b'{"ref":"asked","error":null}'):
+            await env.engine.deliver("workflow-resume", "a key: with | in it", record)
+        await env.settled()
+        (run,) = (await env.engine.list()).items
+
+        history = await env.engine.history(run.workflow_id)
+
+        assert replay(courier, history) is RunStatus.COMPLETED
+        assert replay(courier, history[:2]) is RunStatus.RUNNING
 
 
 async def gamble(ctx: WorkflowContext) -> None:

@@ -258,8 +258,13 @@ def _events(head: dict[str, Any], records: Sequence[dict[str, Any]], blobs: dict
     if events:
         whole = Head.decode(head, blobs)
         if events[0].type is EventType.WORKFLOW_STARTED:
-            who = {"workflow_id": whole.workflow_id, "run_id": whole.run_id, "seed": whole.seed}
-            events[0] = replace(events[0], value=whole.input, details={**(events[0].details or {}), **who})
+            events[0] = replace(events[0], value=whole.input, details={**(events[0].details or {}), **_identity(whole)})
         if events[-1].type in OUTCOMES:
             events[-1] = replace(events[-1], value=whole.value)
     return events
+
+
+def _identity(head: Head) -> dict[str, Any]:
+    """Say who a run is, as far as replay needs to know."""
+    who = {"workflow_id": head.workflow_id, "run_id": head.run_id, "seed": head.seed}
+    return {**who, "thread_key": head.thread} if head.thread else who
