@@ -5,8 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from examples.kafka_workflow.cancellation_scopes import MODES, workflows
-from holdfast import Delivery, RunStatus
+from examples.kafka_workflow.cancellation_scopes import (
+    MODES,
+    SAID,
+    SAYS,
+    Cancel,
+    Request,
+    cancel_asked,
+    see_through,
+    workflows,
+)
+from holdfast import Delivery, RunStatus, WorkflowContext, workflow
 from tests.examples.kafka_workflow.kit import ERROR, KEY, RESULT, SCHEDULER, Emitted, Thread, thread
 from tests.examples.kit import replays
 from tests.play import Anything
@@ -160,6 +169,26 @@ async def test_what_is_not_cancellable_completes_without_a_cancellation() -> Non
         await scopes.answer(asked["ref"], {"value": {"ok": True}})
 
         await scopes.emits(request, result(scopes, "completed", value={"ok": True}))
+
+
+@workflow(name="impatient", outputs=[f"{SAYS}-{what}" for what in SAID])
+async def impatient(ctx: WorkflowContext, request: Request) -> Cancel:
+    """Cancel that mode when somebody asks for an end."""
+    cancel: Cancel = await ctx.race(see_through(ctx, request), cancel_asked(ctx))
+    return cancel
+
+
+async def test_who_cancels_what_is_not_cancellable_waits_for_its_answer() -> None:
+    async with thread([impatient]) as scopes:
+        await scopes.new({"mode": "nonCancellable", "urls": [URL]})
+        asked = {"url": URL, "ref": await ref(scopes, "http-get")}
+        first = [said(scopes, "http-get", **asked), said(scopes, "await-cancel", ref="cancel")]
+
+        await scopes.answer("cancel", {"reason": "enough"})
+        await scopes.emits(*first)
+        await scopes.answer(asked["ref"], {"value": {"ok": True}})
+
+        await scopes.emits(*first, scopes.json(RESULT, {"reason": "enough"}))
 
 
 @pytest.mark.parametrize("order", [("cancel", "reply"), ("reply", "cancel")], ids=" first, then ".join)
