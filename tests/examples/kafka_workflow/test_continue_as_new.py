@@ -85,3 +85,10 @@ async def test_a_timer_that_a_broker_delivers_twice_counts_once_though_the_run_i
             assert fired is Delivery.APPLIED
 
         await loop.emits(*round_(loop, 0), *round_(loop, 1))
+
+
+async def test_a_round_of_no_time_at_all_is_over_at_once() -> None:
+    async with thread(workflows) as loop:
+        await loop.new({"delayMS": 0})
+
+        await loop.emits(*round_(loop, 0, "+0"))

@@ -150,3 +150,10 @@ async def test_what_is_not_on_the_menu_is_not_charged() -> None:
         await order.new({"productId": 9})
 
         await order.emits(order.json(ERROR, "Product 9 not found"))
+
+
+async def test_a_stage_of_no_time_at_all_is_over_at_once() -> None:
+    async with thread(workflows) as order:
+        await order.new({"productId": 2, "pickupTimeoutMS": 0})
+
+        await order.emits(order.json(CHARGE, PIZZA), order.of(SCHEDULER, "+0", address("pickup")))

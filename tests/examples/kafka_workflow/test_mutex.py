@@ -290,3 +290,11 @@ async def test_a_contender_whose_section_fails_holds_the_lock_until_its_time_is_
         await query(lock)
 
         await lock.emits(*failed, state(lock))
+
+
+async def test_a_hold_of_no_time_at_all_is_over_at_once() -> None:
+    async with thread(workflows, key="db") as lock:
+        await lock.new({"lockId": "db"})
+        await acquire(lock, "alice", releaseRef="mine", timeoutMS=0)
+
+        await lock.emits(acquired(lock, "alice"), lock.of(SCHEDULER, "+0", 'db|{"ref":"timeout:mine"}'))

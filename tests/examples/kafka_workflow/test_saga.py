@@ -35,8 +35,9 @@ COMPENSATING = "failures encountered during account opening - compensating"
 class Opening:
     """The opening of an account, and what it should have emitted so far."""
 
-    def __init__(self, thread: Thread) -> None:
+    def __init__(self, thread: Thread, success: Anything = None) -> None:
         self.thread = thread
+        self.success = success  # what a service answers when it has done its part
         self.expected: list[Emitted] = []
 
     async def asked(self, service: str, **details: Anything) -> str:
@@ -49,7 +50,7 @@ class Opening:
         return ref
 
     async def done(self, service: str, **details: Anything) -> None:
-        await self.thread.answer(await self.asked(service, **details), {"ok": True})
+        await self.thread.answer(await self.asked(service, **details), self.success)
 
     async def begun(self, steps: int) -> None:
         """Start, and let the first steps succeed."""
@@ -73,9 +74,10 @@ class Opening:
         await self.thread.emits(*self.expected)
 
 
-async def test_an_account_is_opened_step_by_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize("success", [{"ok": True}, {"ok": True, "error": ""}, {}, None])
+async def test_an_account_is_opened_step_by_step(success: Anything, tmp_path: Path) -> None:
     async with thread(workflows) as account:
-        opening = Opening(account)
+        opening = Opening(account, success)
         await opening.begun(4)
 
         await opening.ends(account.json(RESULT, None))

@@ -135,3 +135,13 @@ async def test_a_mail_that_cannot_be_sent_ends_the_thread() -> None:
         await sleeper.reject(sent, {"code": 550})
 
         await sleeper.emits(email, sleeper.json(ERROR, {"code": 550}))
+
+
+async def test_a_sleep_of_no_time_at_all_is_no_timer_called_off() -> None:
+    async with thread(workflows) as sleeper:
+        await sleeper.new({"days": 0})
+        sent, email = await mailed(sleeper, "Still sleeping: 1")
+        await sleeper.answer(sent)
+
+        (timer,) = await timers(sleeper)
+        await sleeper.emits(email, sleeper.of(SCHEDULER, "+0", timer), sleeper.json(AWAIT, {"ref": "complete"}))
