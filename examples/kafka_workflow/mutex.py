@@ -6,6 +6,9 @@ lock back by answering the ref that it was granted. One that works for too long 
 
 Started by ``new:{"workflow": "oneAtATimeWorkflow", "resourceId": "db", "owner": "alice"}``, or, for a lock alone, by
 ``new:{"lockId": "db"}``. Commands of a lock go to its ref ``main``: ``acquire``, ``release``, ``query``, ``shutdown``.
+
+Who asks for a lock more than once names another ``releaseRef`` each time, as contenders do here: an answer to a ref
+that nobody awaits is kept for the next one of its id, so a release that is sent twice would end the next hold too.
 """
 
 from __future__ import annotations

@@ -298,3 +298,16 @@ async def test_a_hold_of_no_time_at_all_is_over_at_once() -> None:
         await acquire(lock, "alice", releaseRef="mine", timeoutMS=0)
 
         await lock.emits(acquired(lock, "alice"), lock.of(SCHEDULER, "+0", 'db|{"ref":"timeout:mine"}'))
+
+
+async def test_a_release_that_is_sent_twice_ends_no_later_hold_that_has_a_release_ref_of_its_own() -> None:
+    async with thread(workflows, key="db") as lock:
+        await lock.new({"lockId": "db"})
+        await acquire(lock, "alice", releaseRef="first")
+        await lock.answer("first", {"owner": "alice"})
+        await lock.answer("first", {"owner": "alice"})
+        await acquire(lock, "alice", releaseRef="second")
+        await query(lock)
+
+        held = state(lock, holder="alice", releaseRef="second")
+        await lock.emits(acquired(lock, "alice"), acquired(lock, "alice"), held)
