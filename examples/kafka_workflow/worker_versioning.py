@@ -49,14 +49,6 @@ class Work(Wire):
     activities: tuple[str, ...] = ()
 
 
-class Command(Wire):
-    """What a run is told to do."""
-
-    type: str = ""
-    reply: str = ""
-    target_version: Version | None = None
-
-
 Envelope = Start[Work] | Handoff[Work]
 
 
@@ -70,18 +62,19 @@ class Worker:
         self.mode = work.mode
         self.activities = list(work.activities)
 
-    async def next_command(self, *, upgradable: bool = False) -> Command:
+    async def next_command(self, *, upgradable: bool = False) -> object:
         """Say that the run waits for a command, wait for it, and answer it if it is a query."""
         while True:
-            signal = self.ctx.ref_id("main", type=Command)
+            signal = self.ctx.ref_id("main")
             self.ctx.output_json(AWAIT_SIGNAL, {"ref": signal.id, "version": self.version, "mode": self.mode})
             if upgradable:
                 self.ctx.output_json("versioning-await-upgrade", {"ref": signal.id, "currentVersion": self.version})
-            command: Command = await signal
-            if command.type != "query":
-                return command
-            state = {"version": self.version, "mode": self.mode, "activities": self.activities}
-            self.ctx.output_json(STATE, {"reply": command.reply, **state}, key=command.reply)
+            match await signal:
+                case {"type": "query", "reply": str(reply)} if reply:
+                    state = {"version": self.version, "mode": self.mode, "activities": self.activities}
+                    self.ctx.output_json(STATE, {"reply": reply, **state}, key=reply)
+                case command:
+                    return command
 
     async def some_activity(self, called_by: str) -> None:
         """Have the activity done that version 1.0 knows."""
@@ -113,12 +106,12 @@ async def run_auto_1_0(ctx: WorkflowContext, start: Start[Work]) -> dict[str, An
     worker = Worker(ctx, V1_0, start)
     while True:
         match await worker.next_command(upgradable=True):
-            case Command(type="do-activity"):
+            case {"type": "do-activity"}:
                 await worker.some_activity("v1")
-            case Command(type="conclude"):
+            case {"type": "conclude"}:
                 return worker.completed()
-            case Command(type="upgrade", target_version=Version() as target):
-                require_upgrade(V1_0, UpgradeRequest(target_version=target))
+            case {"type": "upgrade"} as command:
+                target = require_upgrade(V1_0, UpgradeRequest.model_validate(command)).target_version
                 state = Work(mode=worker.mode, activities=tuple(worker.activities))
                 ctx.output_json("versioning-handoff", handoff(start, V1_0, target, state, []))
                 versions = {"fromVersion": V1_0, "toVersion": target}
@@ -132,11 +125,11 @@ async def run_auto(ctx: WorkflowContext, envelope: Envelope, version: Version) -
     worker = Worker(ctx, version, envelope)
     while True:
         match await worker.next_command():
-            case Command(type="do-activity"):
+            case {"type": "do-activity"}:
                 await worker.some_incompatible_activity("v1b", "hello!")
-            case Command(type="conclude"):
+            case {"type": "conclude"}:
                 return worker.completed()
-            case Command(type="upgrade"):
+            case {"type": "upgrade"}:
                 raise ValueError(f"workflow is already running {version}")
 
 
@@ -147,11 +140,11 @@ async def run_pinned(ctx: WorkflowContext, start: Start[Work]) -> dict[str, Any]
     if is_2_0:
         await worker.some_activity("Pinned-v2")
     while True:
-        command = await worker.next_command()
-        if command.type == "upgrade":
-            raise ValueError("pinned workflows do not accept upgrades")
-        if command.type == "conclude":
-            break
+        match await worker.next_command():
+            case {"type": "upgrade"}:
+                raise ValueError("pinned workflows do not accept upgrades")
+            case {"type": "conclude"}:
+                break
     if is_2_0:
         await worker.some_incompatible_activity("Pinned-v2", "hi")
     else:

@@ -53,15 +53,6 @@ class Item(Wire):
     quantity: int
 
 
-class Command(Wire):
-    """What somebody wants of a cart; a request to upgrade has no type."""
-
-    type: str = ""
-    item: Item | None = None
-    email: str | None = None
-    target_version: Version | None = None
-
-
 class Snapshot(Wire):
     """All that the next version needs to go on with a cart."""
 
@@ -96,37 +87,38 @@ class Cart:
             if ending is not None:
                 return ending
 
-    async def next_command(self) -> Command:
+    async def next_command(self) -> object:
         """Wait for what comes first, a command or the time-out."""
         timer = f"{self.ctx.thread_key}|{TIMEOUT}"
         self.ctx.output("workflow-scheduler", str(self.config.abandoned_cart_timeout_ms), key=timer)
-        command: Command = await self.ctx.ref_id("main", type=Command)
-        if command.type != "timeout":
+        command: object = await self.ctx.ref_id("main")
+        if command != {"type": "timeout"}:
             self.ctx.output("workflow-scheduler", "0", key=timer)
         return command
 
-    def obey(self, command: Command) -> Ending | None:
-        """Do what a command asks for; a command that means nothing changes nothing."""
+    def obey(self, command: object) -> Ending | None:
+        """Do what a command asks for; what is no known command changes nothing."""
         match command:
-            case Command(type="addToCart", item=Item() as item):
-                self.quantities[item.product_id] = self.quantities.get(item.product_id, 0) + item.quantity
-            case Command(type="removeFromCart", item=Item() as item) if item.product_id in self.quantities:
-                self.remove(item)
-            case Command(type="updateEmail", email=str() as email):
+            case {"type": "addToCart", "item": {"productId": str(product), "quantity": int(quantity)}}:
+                self.quantities[product] = self.quantities.get(product, 0) + quantity
+            case {"type": "removeFromCart", "item": {"productId": str(product), "quantity": int(quantity)}}:
+                self.remove(product, quantity)
+            case {"type": "updateEmail", "email": str(email)}:
                 self.email = email
-            case Command(type="getCart"):
+            case {"type": "getCart"}:
                 self.ctx.output_json("getCart", self.contents())
-            case Command(type="checkout") if self.may_check_out():
+            case {"type": "checkout"} if self.may_check_out():
                 return {"version": self.version, "email": self.email, "items": self.items(), **self.extras()}
-            case Command(type="timeout") if not self.email or not self.reminds():
+            case {"type": "timeout"} if not self.email or not self.reminds():
                 return "abondoned"
         return None
 
-    def remove(self, item: Item) -> None:
+    def remove(self, product: str, quantity: int) -> None:
         """Take pieces of a product out."""
-        self.quantities[item.product_id] -= item.quantity
-        if self.quantities[item.product_id] <= 0:
-            del self.quantities[item.product_id]
+        if product in self.quantities:
+            self.quantities[product] -= quantity
+            if self.quantities[product] <= 0:
+                del self.quantities[product]
 
     def items(self) -> tuple[Item, ...]:
         """List what is in the cart."""
@@ -180,11 +172,16 @@ class CartV1_0(Cart):  # noqa: N801 - the version is its name
         self.ctx.output_json("versioning-await-upgrade", {"ref": "main", "currentVersion": self.version})
         return await super().shop()
 
-    def obey(self, command: Command) -> Ending | None:
+    def obey(self, command: object) -> Ending | None:
         """Do what a command asks for; what says to which version to upgrade is a request to do so."""
-        if command.target_version is None:
-            return super().obey(command)
-        target = require_upgrade(self.version, UpgradeRequest(target_version=command.target_version)).target_version
+        match command:
+            case {"targetVersion": dict()}:
+                return self.upgraded(UpgradeRequest.model_validate(command))
+        return super().obey(command)
+
+    def upgraded(self, request: UpgradeRequest) -> dict[str, Any]:
+        """Leave the cart to the next version."""
+        target = require_upgrade(self.version, request).target_version
         self.ctx.output_json("versioning-handoff", handoff(self.start, self.version, target, self.snapshot(), []))
         left = {"items": self.items(), "email": self.email, "reminderStage": self.reminders}
         return {"status": "upgraded", "fromVersion": self.version, "toVersion": target, **left}
