@@ -40,7 +40,9 @@ class World:
         self._database = folder / "threads.db"
         self._death = death
         self._known: set[str] = set()
-        self._to_send = [[key, value, f"begin-{number}"] for number, (key, value) in enumerate(scenario.begins)]
+        self._replies = scenario.world("one")
+        begins = enumerate(scenario.begins("one"))
+        self._to_send = [[reply.key, reply.value, f"begin-{number}"] for number, reply in begins]
 
     def play(self) -> Counter[Emitted]:
         """Let everything happen, in as many processes as it takes, and give what was emitted."""
@@ -69,8 +71,8 @@ class World:
         for id, record in emitted(self._ledger).items():
             if id not in self._known:
                 self._known.add(id)
-                replies = enumerate(self._scenario.replies(record))
-                self._to_send += [[key, value, f"{id} {number}"] for number, (key, value) in replies]
+                replies = enumerate(self._replies(record))
+                self._to_send += [[reply.key, reply.value, f"{id} {number}"] for number, reply in replies]
         return bool(self._to_send)
 
 
