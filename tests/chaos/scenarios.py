@@ -157,9 +157,14 @@ def _upgrades(name: str) -> Replies:
         match record.get("kind"):
             case "car" if record["reservationId"].endswith("v1.1"):
                 yield Reply(name, json.dumps({"ref": record["ref"], "error": "car unavailable"}))
-            case "hotel" | "flight" | "taxi":
+            case "hotel" | "taxi":
                 refs[record["kind"]] = record["ref"]
                 yield answer(name, record["ref"])
+            case "flight":
+                refs["flight"] = record["ref"]
+        if {"hotel", "flight"} <= refs.keys() and "answered" not in refs:
+            refs["answered"] = refs["flight"]  # behind the hotel, for what is handed over stands in this order
+            yield answer(name, refs["flight"])._replace(settled=(refs["hotel"],))
         if emitted.topic == "versioning-await-upgrade":
             refs["upgrade"] = json.loads(emitted.value)["ref"]
         if {"hotel", "flight", "upgrade"} <= refs.keys() and "asked" not in refs:
