@@ -153,6 +153,12 @@ class Play:
     def signal(self, name: str, payload: object = None) -> list[Command]:
         return self.apply(EventType.SIGNAL_RECEIVED, name=name, value=json_bytes(payload))
 
+    def resolve(self, ref: str, value: object = None) -> list[Command]:
+        return self.apply(EventType.REF_RESOLVED, name=ref, value=json_bytes(value))
+
+    def reject(self, ref: str, error: object = None) -> list[Command]:
+        return self.apply(EventType.REF_REJECTED, name=ref, value=json_bytes(error))
+
     def cancel(self, reason: str = "") -> list[Command]:
         return self.apply(EventType.CANCEL_REQUESTED, details={"reason": reason} if reason else None)
 
@@ -186,6 +192,11 @@ class Play:
     def words(self) -> list[str]:
         """The commands of the last activation, as kinds and names."""
         return [f"{command.type} {command.name}".strip() for command in self.asked]
+
+    @property
+    def outputs(self) -> list[Anything]:
+        """The values of the outputs of the last activation."""
+        return [orjson.loads(command.value) for command in self.asked if command.type is EventType.OUTPUT_SENT]
 
     @property
     def ended(self) -> bool:

@@ -18,6 +18,7 @@ from holdfast.core.refs import Answer, refs_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from holdfast.core.host import Waiting
     from holdfast.core.instance import Instance
 
 __all__ = ["APPLY"]
@@ -40,9 +41,15 @@ def _signal(run: Instance, event: Event) -> None:
     run.mailbox(event.name).put(event.value)
 
 
+def _taken(run: Instance, event: Event) -> Waiting | None:
+    """Give whoever waits for the answer to a command; a future that workflow code has cancelled waits no more."""
+    waiting = run.waiting.pop(event.id, None)
+    return None if waiting is None or waiting.future.done() else waiting
+
+
 def _complete(run: Instance, event: Event) -> None:
     """Answer a command; an answer that nobody waits for any more is dropped."""
-    waiting = run.waiting.pop(event.id, None)
+    waiting = _taken(run, event)
     if waiting is None:
         return
     try:
@@ -54,7 +61,7 @@ def _complete(run: Instance, event: Event) -> None:
 
 
 def _reject(run: Instance, event: Event, error: Exception) -> None:
-    waiting = run.waiting.pop(event.id, None)
+    waiting = _taken(run, event)
     if waiting is None:
         return
     waiting.future.set_exception(error)

@@ -11,7 +11,7 @@ from holdfast.core.failure import FailureInfo
 from holdfast.core.history import EventType
 from holdfast.core.mailbox import Mailbox
 from holdfast.core.outcome import encode_failure
-from tests.play import Anything, Begin
+from tests.play import Anything, Begin, json_bytes
 
 
 @dataclass
@@ -235,3 +235,23 @@ def test_at_most_a_thousand_signals_may_be_under_way(begin: Begin) -> None:
     play = begin(run)
 
     assert play.result.startswith("1000: 1,000 child runs and signals have no answer yet")
+
+
+def test_an_answer_to_a_call_that_lost_a_race_is_dropped(begin: Begin) -> None:
+    """What `ctx.signal` gives is a future that the race cancels, and it has been sent all the same."""
+
+    async def run(ctx: WorkflowContext) -> Anything:
+        await ctx.race(ctx.signal("other", "hello"), ctx.signal("third", "hello"), ctx.ref_id("go"))
+        return await ctx.ref_id("end")
+
+    play = begin(run)
+    first, second = (command for command in play.asked if command.type is EventType.SIGNAL_SENT)
+    play.resolve("go")
+    play.apply(EventType.SIGNAL_DELIVERED, id=first.id, value=b"null")
+    failure = {"type": "WorkflowNotFoundError", "message": "no such run"}
+    play.apply(EventType.SIGNAL_UNDELIVERED, id=second.id, value=json_bytes(failure))
+    assert play.run.fault is None
+    play.resolve("end", 1)
+
+    assert play.result == 1
+    play.replayed()
