@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from holdfast.core.errors import AggregateError
-from holdfast.core.lineage import WorkflowFuture
+from holdfast.core.lineage import WorkflowFuture, cancel_begun
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Sequence
@@ -61,12 +61,11 @@ def branches_of(given: tuple[Branches, ...]) -> list[asyncio.Future[Any]]:
 class _Combination(WorkflowFuture):
     """What all combinators share: when branches are cancelled, and when the outcome is delivered."""
 
-    __slots__ = ("_asked_to_cancel", "_branches", "_loop_of_run", "_message", "_open", "_outcome")
+    __slots__ = ("_asked_to_cancel", "_branches", "_message", "_open", "_outcome")
 
     def __init__(self, run: Instance, branches: Sequence[asyncio.Future[Any]]) -> None:
         """Wait for branches that run."""
         super().__init__(run.loop, run.loop.next_order())
-        self._loop_of_run = run.loop
         self._branches = branches
         self._open = dict.fromkeys(branches)
         self._outcome: asyncio.Future[Any] | None = None
@@ -92,12 +91,12 @@ class _Combination(WorkflowFuture):
         self._asked_to_cancel, self._message = True, msg
         if not self._open:
             return super().cancel(msg)
-        self._cancel_open()
+        self._cancel_open(msg)
         return True
 
-    def _cancel_open(self) -> None:
+    def _cancel_open(self, msg: Any = None) -> None:  # noqa: ANN401 - as asyncio has it
         for branch in self._open:
-            self._loop_of_run.call_soon(branch.cancel)
+            cancel_begun(branch, msg)
 
     def _on_settled(self, branch: asyncio.Future[Any]) -> None:
         del self._open[branch]

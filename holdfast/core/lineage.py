@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from holdfast.core.loop import WorkflowLoop
 
-__all__ = ["Lineage", "WorkflowFuture", "WorkflowTask", "made_by_wait_for"]
+__all__ = ["Lineage", "WorkflowFuture", "WorkflowTask", "cancel_begun", "made_by_wait_for"]
 
 
 class Lineage:
@@ -75,6 +76,25 @@ class WorkflowTask(asyncio.Task[Any]):
     def __hash__(self) -> int:
         """Hash by order, not by address: TaskGroup and asyncio.wait iterate over sets of tasks."""
         return self._hash
+
+
+def cancel_begun(work: asyncio.Future[Any], msg: Any = None) -> None:  # noqa: ANN401 - as asyncio has it
+    """Cancel something at once, but a task that has not begun only after its first step.
+
+    What is cancelled from two sides at once must see it once, before it has turned to its clean-up; so this may not
+    wait a turn where it need not.
+    """
+    if isinstance(work, asyncio.Task) and not _has_begun(work):
+        work.get_loop().call_soon(work.cancel, msg)
+    else:
+        work.cancel(msg)
+
+
+def _has_begun(task: asyncio.Task[Any]) -> bool:
+    coro = task.get_coro()
+    if inspect.isgenerator(coro):  # what Python 3.11 makes of an awaitable that is no coroutine
+        return inspect.getgeneratorstate(coro) != inspect.GEN_CREATED
+    return inspect.getcoroutinestate(coro) != inspect.CORO_CREATED  # type: ignore[arg-type]  # tasks are made of nothing else
 
 
 _WAIT_FOR = asyncio.wait_for.__code__
