@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.core.combinators import All, AllSettled, Any_, Branches, Race, Settled, Shielded, branches_of
 from holdfast.core.completion import CompletionOrder
-from holdfast.core.scopes import CancellationScope
+from holdfast.core.scopes import CancellationScope, outside_scopes
 
 if TYPE_CHECKING:
     import asyncio
@@ -57,9 +57,11 @@ class BranchCalls:
     def shield(self, work: Awaitable[T]) -> asyncio.Future[T]:
         """Keep work from being cancelled: who waits for it and is cancelled waits until it ends, and is cancelled then.
 
+        A coroutine begins outside of the scopes that are active here, so that its own scopes belong to none of them.
         ``asyncio.shield`` lets go of the work at once instead.
         """
-        (started,) = self._started((work,))
+        with outside_scopes():
+            (started,) = self._started((work,))
         return Shielded(self._run, started)
 
     def cancellation_scope(self) -> CancellationScope:
