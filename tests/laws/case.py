@@ -68,6 +68,14 @@ def update(at: float, name: str, value: object = None) -> Deed:
     return Deed(at, lambda engine, id: engine.update(id, name, value, id=f"{name}-{value}-{at}"))
 
 
+def answer(at: float, ref: str, value: object = None) -> Deed:
+    return Deed(at, lambda engine, id: engine.resolve_ref(id, ref, value))
+
+
+def refuse(at: float, ref: str, error: object) -> Deed:
+    return Deed(at, lambda engine, id: engine.resolve_ref(id, ref, error=error))
+
+
 def cancel(at: float, reason: str = "") -> Deed:
     return Deed(at, lambda engine, id: engine.cancel(id, reason=reason))
 

@@ -2,7 +2,7 @@
 
 import functools
 
-from tests.laws import shapes_of_examples, shapes_of_outputs, shapes_of_talk, shapes_of_tasks
+from tests.laws import shapes_of_branches, shapes_of_examples, shapes_of_outputs, shapes_of_talk, shapes_of_tasks
 from tests.laws.case import Case, Story
 from tests.laws.recording import record
 
@@ -12,6 +12,7 @@ CASES: dict[str, Case] = {
         *shapes_of_tasks.CASES,
         *shapes_of_talk.CASES,
         *shapes_of_outputs.CASES,
+        *shapes_of_branches.CASES,
         *shapes_of_examples.CASES,
     )
 }
