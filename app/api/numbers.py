@@ -283,6 +283,13 @@ NUMBERS: Final = (
         _COUNTER,
     ),
     Number(
+        "holdfast_refs_dropped",
+        "Refs that had no answer when their run ended.",
+        (),
+        _plain(lambda stats: stats.dropped_refs),
+        _COUNTER,
+    ),
+    Number(
         "holdfast_outbox_entries",
         "Effects on the world outside a run that are on their way.",
         ("kind",),

@@ -28,6 +28,7 @@ T = TypeVar("T")
 MAX_EARLY: Final = 1_000
 """How many answers of a run may wait for refs that do not exist yet."""
 
+_HALF: Final = 8
 _LONGEST_NAME: Final = 512
 _LONGEST_ID: Final = 1_024
 _LONGEST_KEY: Final = 1_024
@@ -108,16 +109,19 @@ class Ref(Generic[T]):
 class Refs:
     """The refs of a run.
 
-    Attributes:
-        dropped: How many answers came for refs that were done with, or found no room.
+    The ids that a run gives by itself begin with eight characters that follow from its workflow id and eight from its
+    seed. So what comes for a ref of a run that had the workflow id before is known for what it is, and is dropped:
+    nobody will ask for it any more, unless code has taken the id along and makes a ref of it before the answer comes.
     """
 
-    __slots__ = ("_closed", "_early", "_own", "_pending", "_prefix", "_waiting", "dropped")
+    __slots__ = ("_chain", "_closed", "_dropped", "_early", "_own", "_pending", "_prefix", "_run", "_waiting")
 
     def __init__(self, run: Instance) -> None:
         """Begin with none."""
-        self.dropped = 0
-        self._prefix = short_hash(str(run.info.seed), 10)
+        self._run = run
+        self._chain = short_hash(run.info.workflow_id, _HALF)
+        self._prefix = f"{self._chain}{short_hash(str(run.info.seed), _HALF)}"
+        self._dropped = 0
         self._pending: dict[str, Ref[Any]] = {}
         self._own: set[str] = set()
         self._closed: set[str] = set()
@@ -159,13 +163,21 @@ class Refs:
         self._own.discard(id)
         self._closed.add(id)
 
-    def takes(self, id: str) -> bool:
-        """Say whether an answer would reach a ref, or be kept for one."""
-        return id in self._pending or (id not in self._closed and self._waiting < MAX_EARLY)
+    @property
+    def has_room(self) -> bool:
+        """Whether one more answer can wait for a ref that does not exist yet."""
+        return self._waiting < MAX_EARLY
+
+    def keeps(self, id: str) -> bool:
+        """Say whether answers wait for a ref of an id."""
+        return id in self._early
 
     def drops(self, id: str) -> bool:
-        """Say whether the ref of an id is done with, so that an answer to it is dropped."""
-        return id in self._closed
+        """Say whether an answer is dropped: the ref of that id is done with, or was of a run before this one."""
+        if id in self._closed:
+            return True
+        former = id.startswith(self._chain) and id[2 * _HALF : 2 * _HALF + 1] == ":"
+        return former and not id.startswith(self._prefix) and id not in self._pending
 
     def answer(self, id: str, answer: Answer) -> None:
         """Settle a ref; keep the answer where there is none yet, and drop it where the ref is done with."""
@@ -175,11 +187,21 @@ class Refs:
                 self._own.discard(id)
                 self._closed.add(id)
             ref.settle(answer)
-        elif self.takes(id):
+        elif self.has_room and not self.drops(id):
             self._early.setdefault(id, []).append(answer)
             self._waiting += 1
-        else:
-            self.dropped += 1
+        elif not self._run.replaying:
+            self._dropped += 1
+
+    def take_dropped(self) -> int:
+        """Say how many answers were dropped since this was last asked."""
+        dropped, self._dropped = self._dropped, 0
+        return dropped
+
+    @property
+    def open(self) -> int:
+        """How many have no answer."""
+        return len(self._pending)
 
     def waits_for(self) -> Iterator[str]:
         """Name in words the refs that something awaits."""

@@ -396,4 +396,5 @@ class Parts:
             runtime.outputs.published,
             len(runtime.world.stuck_outputs),
             runtime.world.dropped_answers,
+            runtime.world.dropped_refs,
         )

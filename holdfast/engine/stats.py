@@ -44,6 +44,7 @@ class EngineStats:
         outputs: How many outputs wait to leave.
         published: How many have left since it was opened.
         dropped_answers: How many answers came for refs that were answered or cancelled before.
+        dropped_refs: How many refs had no answer when their run ended.
         stuck: How many workflow ids have an output that could not leave when it was last tried.
     """
 
@@ -69,6 +70,7 @@ class EngineStats:
     published: int
     stuck: int
     dropped_answers: int
+    dropped_refs: int
 
 
 def outbox_of(runs: Iterable[Run]) -> Counter[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-_OWN_REF = re.compile(r"\b[a-z2-7]{10}:(?=[a-z-]+:[0-9h])")
+_OWN_REF = re.compile(r"\b[a-z2-7]{16}:(?=[a-z-]+:[0-9h])")
 """Where the id of a ref begins, when it is not the author's own: it differs from run to run."""
 
 

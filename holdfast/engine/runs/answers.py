@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from holdfast.core.errors import PayloadError
 from holdfast.core.history import EventType
-from holdfast.core.refs import MAX_EARLY
+from holdfast.core.refs import MAX_EARLY, refs_of
 from holdfast.engine.runs.items import Item, require_open, require_run, trace_details
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from holdfast.engine.runs.run import Run
 
 __all__ = ["RefAnswer", "Resolution"]
+
+_DROPPED: Final = "dropped "
 
 
 class Resolution(StrEnum):
@@ -42,6 +44,7 @@ class RefAnswer(Item):
         rejects: It raises.
         id: By which a duplicate is known; empty where there is nothing to know it by.
         trace: The trace context of the sender; may be empty.
+        counted: How many times it has been counted as dropped.
     """
 
     ref: str
@@ -49,6 +52,7 @@ class RefAnswer(Item):
     rejects: bool = False
     id: str = ""
     trace: str = ""
+    counted: int = 0
 
     def apply(self, run: Run, now: int) -> Resolution:
         """Give it to the run, once for each id.
@@ -59,29 +63,49 @@ class RefAnswer(Item):
             PayloadError: Too many answers wait for refs that do not exist yet.
         """
         require_run(run)
-        if self.id and self.id in run.seen:
-            return Resolution.RESOLVED
+        known = self._known(run)
+        if known is not None:
+            return known
         require_open(run)
         resolution = self._fate(run.instance) if run.instance is not None and not run.deferred else Resolution.RESOLVED
+        if resolution is Resolution.DROPPED:
+            self._drop(run, now)
+            return resolution
         if self.id:
             run.remember(self.id, now)
-            run.changed = True
-        if resolution is Resolution.DROPPED:
-            run.world.dropped_answers += 1
-            return resolution
         kind = EventType.REF_REJECTED if self.rejects else EventType.REF_RESOLVED
         run.happen(kind, now, id=self.id, name=self.ref, value=self.value, details=trace_details(self.trace))
         return resolution
 
+    def take_back(self, run: Run) -> None:
+        """Let it count no more as dropped: it is given to the run again."""
+        run.world.dropped_answers -= self.counted
+        self.counted = 0
+
+    def _drop(self, run: Run, now: int) -> None:
+        """Count it, and know it by another name than one that was taken: a duplicate is answered the same."""
+        self.counted = 1
+        run.world.dropped_answers += 1
+        if self.id:
+            run.remember(_DROPPED + self.id, now)
+            run.changed = True
+
+    def _known(self, run: Run) -> Resolution | None:
+        """Say what became of it when it came before; None where it has not."""
+        if not self.id:
+            return None
+        if self.id in run.seen:
+            refs = run.instance.refs if run.instance is not None else None
+            return Resolution.KEPT if refs is not None and refs.keeps(self.ref) else Resolution.RESOLVED
+        return Resolution.DROPPED if _DROPPED + self.id in run.seen else None
+
     def _fate(self, instance: Instance) -> Resolution:
-        refs = instance.refs
-        if refs is None:
-            return Resolution.KEPT
+        refs = refs_of(instance)
         if refs.get(self.ref) is not None:
             return Resolution.RESOLVED
         if refs.drops(self.ref):
             return Resolution.DROPPED
-        if refs.takes(self.ref):
+        if refs.has_room:
             return Resolution.KEPT
         message = f"{MAX_EARLY:,} answers wait for refs that do not exist yet: {self.ref!r} cannot wait as well"
         raise PayloadError(message, too_large=True)

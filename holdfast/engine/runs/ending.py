@@ -28,6 +28,8 @@ def end_run(run: Run, kind: EventType, at: int, value: bytes) -> None:
     run.effects.append(ended)
     run.pending.clear()
     run.deferred = []
+    if run.instance is not None and run.instance.refs is not None:
+        run.world.dropped_refs += run.instance.refs.open
     if continued:
         _continue_as_new(run, at, value)
         return

@@ -290,6 +290,8 @@ class Run:
             commands = self._activate(event)
             if commands is None:
                 return
+            if self.instance is not None and self.instance.refs is not None:
+                self.world.dropped_answers += self.instance.refs.take_dropped()
             later = self.deferred[1:]
             self.deferred = later
             self.record(Event(EventType.EVENT_APPLIED, event.at, details={"seq": seq}))

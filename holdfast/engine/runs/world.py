@@ -35,6 +35,7 @@ class World:
         follows_clean_end: The process before this one has noted which attempts were on when it ended.
         token: Names this opening of the engine, and no other.
         dropped_answers: How many answers came for refs that were done with.
+        dropped_refs: How many refs had no answer when their run ended.
         awaited: The workflow ids for which messages are held, with the numbers of their letters.
     """
 
@@ -51,6 +52,7 @@ class World:
     follows_clean_end: bool = False
     token: str = ""
     dropped_answers: int = 0
+    dropped_refs: int = 0
     awaited: dict[str, set[int]] = field(default_factory=dict)
     _writes: int = 0
 
