@@ -11,6 +11,7 @@ from app.errors import StartupError
 from app.modules import load_functions
 from app.sidecar.subscriptions import mappings
 from holdfast import EngineThread, StoreError
+from holdfast.core.outputs import RESUME_TOPIC
 from holdfast.patterns import scheduler
 from holdfast.publishers import LocalBus
 from holdfast.stores import MemoryStore, SqliteStore
@@ -138,8 +139,14 @@ def build_engine(settings: Settings, on_fenced: Callable[[FencedError], None]) -
 
     Raises:
         StartupError: The store or publisher is of no known kind, a module cannot be used, two functions claim one
-            name, or a topic is to start a workflow that is not loaded.
+            name, settings contradict each other, or a topic is to start a workflow that is not loaded.
     """
+    if settings.scheduler and settings.resume_topic != RESUME_TOPIC:
+        message = (
+            f"HOLDFAST_SCHEDULER: what is due goes to {RESUME_TOPIC!r}, "
+            f"and HOLDFAST_RESUME_TOPIC {settings.resume_topic!r} is not that"
+        )
+        raise StartupError(message)
     store, publisher = make_store(settings), make_publisher(settings)
     functions = load_functions(settings.workflows)
     if not functions.workflows:

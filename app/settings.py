@@ -96,8 +96,9 @@ class Settings(BaseSettings):
         pubsub: The pub/sub component of the sidecar that brings signals.
         signals_topic: The topic of signals.
         resume_topic: The topic that answers refs and starts threads.
-        scheduler: Take in the topic ``workflow-scheduler``: timers for whoever speaks that protocol.
         resume_entry: The workflow that records of that topic start where they name none; empty for none.
+        scheduler: Take in the topic ``workflow-scheduler``: timers for whoever speaks that protocol. What is due goes
+            to ``workflow-resume``, so that has to be the `resume_topic`.
         topics: Other topics that signal runs, as a JSON list: ``[{"topic": "payments", "workflow_id":
             "order-{data.order_id}", "signal": "payment", "start": "order"}]``.
         subscribe: ``programmatic``: the sidecar is told the topics; ``declarative``: Subscription files tell it.
@@ -134,8 +135,8 @@ class Settings(BaseSettings):
     pubsub: str = Field(default="pubsub", min_length=1, max_length=256)
     signals_topic: str = Field(default="workflow-signals", min_length=1, max_length=256)
     resume_topic: str = Field(default="workflow-resume", min_length=1, max_length=256)
-    scheduler: bool = False
     resume_entry: str = Field(default="", max_length=256)
+    scheduler: bool = False
     topics: tuple[MappedTopic, ...] = ()
     subscribe: Literal["programmatic", "declarative"] = "programmatic"
     app_api_token: SecretStr | None = Field(default=None, validation_alias="APP_API_TOKEN")

@@ -175,6 +175,7 @@ class TopicCalls:
         Raises:
             DeadLetterNotFoundError: There is none of that number.
             PayloadError: It still cannot be read or says not what it is for, or not all of it was kept.
+            WorkflowAlreadyStartedError: It is a ``new:`` for a thread that is open.
             WorkflowFinishedError: Its run has ended.
         """
         parts = self._parts.require_open()

@@ -87,6 +87,7 @@ class Message:
         sequence: Its number among those of its source for that run, from 1; 0 where they are not numbered.
         start: The workflow to start first, where no run is open; empty for none.
         trace: The W3C trace context of its sender, unchecked; empty where there is none.
+        lapses: It is for an open run alone: where there is none, there is nothing to be done.
     """
 
     workflow_id: str
@@ -97,6 +98,7 @@ class Message:
     sequence: int
     start: str = ""
     trace: str = ""
+    lapses: bool = False
 
 
 def route(mapping: TopicMapping, envelope: Envelope, key: str, id: str, *, limit: int) -> Message:

@@ -8,9 +8,11 @@ record may hold any ``|``; a timer of no time at all is ``+0``, for ``0`` calls 
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.codec import encode
+from holdfast.core.durations import milliseconds
 from holdfast.core.errors import PayloadError
 from holdfast.core.ids import short_hash
 from holdfast.core.strict_json import JsonError, load
@@ -37,17 +39,18 @@ def read_timer(value: bytes, key: str, given: str, *, limit: int) -> Message:
     Args:
         value: Milliseconds as decimal text, or a CloudEvent with them as its data; ``0``, null or nothing calls the
             timer off.
-        key: The address; where it is empty the event's attribute ``partitionkey`` is.
+        key: The address; where it is empty the event's attribute ``partitionkey`` or ``subject`` is.
         given: The deliverer's own name for the record, where it has none itself.
         limit: The most bytes of the address.
 
     Raises:
         PayloadError: The value is no such text, or the key no address.
     """
-    envelope = read_envelope(value) if value.strip() else Envelope({}, None)
-    address = key or envelope.text("partitionkey")
+    envelope = _opened(value)
+    address = key or envelope.text("partitionkey") or envelope.text("subject")
     thread, record = _taken_apart(address)
-    timer = {"key": check_key(thread), "value": record, "delay": _delay(envelope.data)}
+    delay = _delay(envelope.data)
+    timer = {"key": check_key(thread), "value": record, "delay": delay}
     return Message(
         workflow_id=f"timer-{short_hash(address, 26)}",
         signal="delay",
@@ -55,9 +58,18 @@ def read_timer(value: bytes, key: str, given: str, *, limit: int) -> Message:
         id=identity(envelope, given),
         source="",
         sequence=0,
-        start=SCHEDULER,
+        start=SCHEDULER if delay is not None else "",
         trace=envelope.trace,
+        lapses=delay is None,
     )
+
+
+def _opened(value: bytes) -> Envelope:
+    """Take a record for the plain text that it is, where not all of what it may be is JSON."""
+    text = value.decode("ascii", errors="replace").strip()
+    if not text:
+        return Envelope({}, None)
+    return Envelope({}, text) if _MILLISECONDS.fullmatch(text) else read_envelope(value)
 
 
 def _delay(data: Any) -> int | None:  # noqa: ANN401 - any JSON value
@@ -66,7 +78,12 @@ def _delay(data: Any) -> int | None:  # noqa: ANN401 - any JSON value
     if isinstance(data, bool) or not _MILLISECONDS.fullmatch(text):
         message = f"a timer needs milliseconds as decimal text, not {text[:40]!r}"
         raise PayloadError(message)
-    return None if text == "0" else int(text)
+    if text == "0":
+        return None
+    try:
+        return milliseconds(timedelta(milliseconds=int(text)), "a timer")
+    except ValueError as error:
+        raise PayloadError(str(error)) from error
 
 
 def _taken_apart(address: str) -> tuple[str, str]:

@@ -46,6 +46,7 @@ _UNDELIVERABLE: Final = (
     WorkflowFinishedError,
     CorruptDocumentError,
 )
+_NO_RUN: Final = (WorkflowNotFoundError, WorkflowFinishedError)
 
 
 class Delivery(StrEnum):
@@ -54,7 +55,8 @@ class Delivery(StrEnum):
     Attributes:
         APPLIED: Its run has the signal, now or since it came before.
         HELD: It waits until its run begins, or until those before it have come; then it is applied, or dead.
-        DROPPED: It answers a ref that was answered or cancelled before; nothing of it is kept.
+        DROPPED: It answers a ref that was answered or cancelled before, or calls off what is not set; nothing of it
+            is kept.
         DEAD: It is kept as a dead letter: it cannot be read, says not what it is for, or its run has ended.
     """
 
@@ -135,21 +137,27 @@ class Gate:
         try:
             message = self.read(letter, number)
             answer = await self._post.ask(message.workflow_id, self._item(message))
-        except WorkflowNotFoundError as error:
-            return Verdict(Delivery.HELD, message, f"{error}, and none has begun")
-        except _UNDELIVERABLE as error:
-            return Verdict.dead(message or addressee(self._topics.get(letter.topic), letter.value, letter.key), error)
-        except StoreUnavailableError:
-            raise
-        except StoreError as error:
-            if self.is_closed:
+        except HoldfastError as error:
+            verdict = self._refusal(letter, message, error)
+            if verdict is None:
                 raise
-            return Verdict.dead(message, error)  # the store will not take it
+            return verdict
         if answer is Resolution.DROPPED:
             return Verdict(Delivery.DROPPED, message)
         if answer is TOO_EARLY:
             return Verdict(Delivery.HELD, message, gap_before(message.source, message.sequence))
         return Verdict(Delivery.APPLIED, message)
+
+    def _refusal(self, letter: Letter, message: Message | None, error: HoldfastError) -> Verdict | None:
+        """Say what an error means for a message; None where it is to be delivered again."""
+        if isinstance(error, _NO_RUN) and message is not None and message.lapses:
+            return Verdict(Delivery.DROPPED, message)
+        if isinstance(error, WorkflowNotFoundError):
+            return Verdict(Delivery.HELD, message, f"{error}, and none has begun")
+        refused = isinstance(error, StoreError) and not isinstance(error, StoreUnavailableError) and not self.is_closed
+        if not refused and not isinstance(error, _UNDELIVERABLE):
+            return None
+        return Verdict.dead(message or addressee(self._topics.get(letter.topic), letter.value, letter.key), error)
 
     def read(self, letter: Letter, number: int) -> Message:
         """Find out what a message asks for.

@@ -7,7 +7,7 @@ and the run knows the message by its id.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.core.errors import CorruptDocumentError, FencedError, InvalidIdError, PayloadError, StoreError
 from holdfast.core.history import RunStatus
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from holdfast.ports import Timer
 
 __all__ = ["Holding"]
+
+_STILL_HERE: Final = frozenset({Delivery.HELD, Delivery.DEAD})
 
 
 class Holding:
@@ -225,7 +227,7 @@ class Holding:
     async def _expire(self, expired: Sequence[Held]) -> None:
         for held, letter in await self._take_down(expired):
             verdict = await self._gate.attempt(letter, held.number)
-            if verdict.delivery is not Delivery.APPLIED:
+            if verdict.delivery in _STILL_HERE:
                 is_dead = verdict.delivery is Delivery.DEAD
                 await self._dead.bury(letter, verdict.reason if is_dead else f"{verdict.reason} within an hour", None)
             await self._let_go([held])
