@@ -10,6 +10,7 @@ from holdfast.core.errors import (
     FencedError,
     HoldfastError,
     StoreError,
+    StoreUnavailableError,
     WorkflowAlreadyStartedError,
     WorkflowFinishedError,
     WorkflowNotFoundError,
@@ -37,6 +38,8 @@ __all__ = ["Courier"]
 
 
 class _Post(Protocol):
+    closed_by: StoreError | FencedError | None
+
     def submit(self, workflow_id: str, item: Item) -> None: ...
 
     async def ask(self, workflow_id: str, item: Item) -> object: ...
@@ -146,9 +149,11 @@ class Courier:
                 message_id=message_id,
             )
             await self._post.ask(entry.target, start)
-        except (FencedError, StoreError):
+        except (FencedError, StoreUnavailableError):
             raise
         except HoldfastError as error:
+            if self._post.closed_by is not None:
+                raise
             value = init_record(content.name, content.value)
             letter = Letter(
                 topic=self._resume_topic,
