@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.core.codec import decode_json
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import EventType, RunStatus
-from holdfast.engine.records.outbox import OutgoingKind
+from holdfast.engine.records.outbox import PUBLISHED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -243,7 +243,7 @@ def waiting_for(run: Run) -> list[str]:
 
 
 def _outputs_words(run: Run) -> list[str]:
-    waiting = sum(entry.kind is OutgoingKind.OUTPUT for entry in run.outbox.values())
+    waiting = sum(entry.kind in PUBLISHED for entry in run.outbox.values())
     if not waiting:
         return []
     why = run.world.stuck_outputs.get(run.workflow_id) or run.world.publisher_trouble

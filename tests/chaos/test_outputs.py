@@ -18,22 +18,22 @@ pytestmark = pytest.mark.slow
 SPEAKER = "tests.chaos.speaker"
 
 
-def entries(ledger: Path) -> list[tuple[str, int]]:
+def entries(ledger: Path) -> list[tuple[str, int | None]]:
     """Give the id and value of each record that the publisher has; the last line may be cut."""
     lines = ledger.read_text(encoding="utf-8").split("\n")[:-1] if ledger.exists() else []
     return [(id, value) for id, value in map(json.loads, lines)]
 
 
-def check(found: list[tuple[str, int]]) -> int:
-    """See that each run has said all of it in its order, whatever came twice; give how many records came twice."""
-    values: dict[str, int] = {}
-    order: defaultdict[str, list[int]] = defaultdict(list)
+def check(found: list[tuple[str, int | None]]) -> int:
+    """See that each run has said all of it in its order, and its end, and give how many records came twice."""
+    values: dict[str, int | None] = {}
+    order: defaultdict[str, list[int | None]] = defaultdict(list)
     for id, value in found:
         if id not in values:
             order[id.rpartition("/")[0]].append(value)
         assert values.setdefault(id, value) == value, "one id, two records"
     assert order
-    assert [run for run, said in order.items() if said != list(range(EACH))] == []
+    assert [run for run, said in order.items() if said != [*range(EACH), None]] == []
     return len(found) - len(values)
 
 

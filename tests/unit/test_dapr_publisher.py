@@ -109,6 +109,7 @@ def test_a_record_is_an_event_that_is_the_same_each_time(value: bytes, content_t
         "type": "holdfast.output",
         "subject": "order-1",
         "datacontenttype": content_type,
+        "partitionkey": "k",
         **data,
     }
     assert cloud_event(made, "my-app") == cloud_event(made, "my-app")

@@ -186,6 +186,7 @@ async def test_a_test_environment_shows_what_was_published_and_skips_time_meanwh
         ("numbers", b"1"),
         ("letters", b"a"),
         ("numbers", b"2"),
+        ("workflow-result", b"null"),
     ]
     assert [found.value for found in numbers] == [b"1", b"2"]
     assert heard == [b"a"]
@@ -197,4 +198,4 @@ async def test_a_test_environment_takes_another_publisher() -> None:
         await env.execute(speaks)
         assert await env.outputs() == []
 
-    assert len(other.records) == 3
+    assert len(other.records) == 4

@@ -18,15 +18,16 @@ import holdfast.testing
 from holdfast.core import errors
 
 NAMES = """
-    ActivityContext ActivityError BlockingHandle CancelToken ChildHandle ChildWorkflowError CorruptDocumentError
-    DeadLetter DeadLetterNotFoundError DeadLetterPage Delivery Engine EngineOptions EngineStats EngineThread
-    EventType FailureInfo FencedError HeldMessage HistoryEvent HoldfastError Hooks InvalidIdError LlmError
-    NonRetryableError NondeterminismError PayloadError PublishError QueryError RequestConflictError RetryPolicy
-    RunDescription RunPage RunStatus RunSummary SignalChannel StoreError StoreUnavailableError TopicMapping
-    UndeclaredTopicError UnknownProviderError UnsupportedOperationError UpdateRejectedError
-    WorkflowAlreadyStartedError WorkflowCanceledError WorkflowContext WorkflowFailedError WorkflowFinishedError
-    WorkflowHandle WorkflowNotFoundError WorkflowOpenError WorkflowTerminatedError WorkflowTimedOutError activity
-    compose_hooks workflow
+    ActivityContext ActivityError AggregateError BlockingHandle CancelToken CancellationScope ChildHandle
+    ChildWorkflowError CorruptDocumentError DeadLetter DeadLetterNotFoundError DeadLetterPage Delivery Engine
+    EngineOptions EngineStats EngineThread EventType FailureInfo FencedError HeldMessage HistoryEvent
+    HoldfastError Hooks InvalidIdError LlmError NonRetryableError NondeterminismError PayloadError PublishError
+    QueryError Ref RefError RequestConflictError Resolution RetryPolicy RunDescription RunPage RunStatus
+    RunSummary Settled SignalChannel StoreError StoreUnavailableError TopicMapping UndeclaredTopicError
+    UnknownProviderError UnsupportedOperationError UpdateRejectedError WorkflowAlreadyStartedError
+    WorkflowCanceledError WorkflowContext WorkflowFailedError WorkflowFinishedError WorkflowHandle
+    WorkflowNotFoundError WorkflowOpenError WorkflowTerminatedError WorkflowTimedOutError activity compose_hooks
+    workflow
 """.split()  # noqa: SIM905 - a paragraph of names reads better
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-__all__ = ["Outgoing", "OutgoingKind"]
+__all__ = ["PUBLISHED", "Outgoing", "OutgoingKind"]
 
 
 class OutgoingKind(StrEnum):
@@ -19,6 +19,10 @@ class OutgoingKind(StrEnum):
     OUTPUT = "output"
     RESULT = "result"
     ENSURE = "ensure"
+
+
+PUBLISHED: Final = frozenset({OutgoingKind.OUTPUT, OutgoingKind.RESULT})
+"""What leaves through the publisher; the rest is carried to other runs."""
 
 
 class Outgoing(NamedTuple):

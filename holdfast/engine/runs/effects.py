@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from holdfast.engine.records.outbox import OutgoingKind
+from holdfast.engine.records.outbox import PUBLISHED
 
 if TYPE_CHECKING:
     from holdfast.core.definitions import ActivityDefinition
@@ -28,8 +28,6 @@ __all__ = [
     "Tell",
     "effect_of",
 ]
-
-_RECORDS: Final = frozenset({OutgoingKind.OUTPUT, OutgoingKind.RESULT})
 
 
 @dataclass(slots=True)
@@ -132,4 +130,4 @@ def effect_of(entry: Outgoing, event: Event | None = None, trace: str = "") -> D
         event: What was recorded, where that is at hand.
         trace: For that output, the trace context of its run; may be empty.
     """
-    return Publish(entry, event, trace) if entry.kind in _RECORDS else Deliver(entry, event)
+    return Publish(entry, event, trace) if entry.kind in PUBLISHED else Deliver(entry, event)

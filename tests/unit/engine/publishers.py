@@ -9,6 +9,8 @@ from holdfast import PublishError, WorkflowContext, workflow
 from holdfast.ports import Record
 from tests.unit.engine.kit import echo
 
+ENDS = ("workflow-result", "workflow-error")
+
 
 class Broker:
     """Takes records, and notes each call.
@@ -67,13 +69,23 @@ class Broker:
             raise PublishError(message, failed=failed, refused=refused)
 
     @property
+    def asked_for(self) -> list[Record]:
+        """The records that it has and that the code of workflows has asked for."""
+        return [record for record in self.taken if record.topic not in ENDS]
+
+    @property
+    def ends(self) -> list[tuple[str, str | None, bytes]]:
+        """The records that tell of the ends of runs: topic, key and value."""
+        return [(record.topic, record.key, record.value) for record in self.taken if record.topic in ENDS]
+
+    @property
     def values(self) -> list[str]:
-        """What the records carry that it has."""
-        return [record.value.decode() for record in self.taken]
+        """What the records carry that were asked for."""
+        return [record.value.decode() for record in self.asked_for]
 
     def of(self, workflow_id: str) -> list[str]:
-        """What the records of one workflow id carry."""
-        return [record.value.decode() for record in self.taken if record.id.startswith(f"{workflow_id}/")]
+        """What the records carry that were asked for under one workflow id."""
+        return [record.value.decode() for record in self.asked_for if record.id.startswith(f"{workflow_id}/")]
 
 
 @workflow(outputs=["numbers", "secret"])

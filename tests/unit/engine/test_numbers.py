@@ -245,7 +245,7 @@ async def test_effects_on_their_way_are_counted_by_kind() -> None:
 
     async with engine_on(workflows=[leaves, parked]) as engine:
         courier: Any = engine._parts.runtime.courier  # noqa: SLF001 - nothing is carried any more
-        carry, courier.deliver = courier.deliver, lambda _run, _entry: None
+        carry, courier.deliver = courier.deliver, lambda _run, _entry, _event: None
         await engine.start(leaves, id="a")
         stuck = engine.stats().outbox
         courier.deliver = carry

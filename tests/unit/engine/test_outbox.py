@@ -38,8 +38,9 @@ async def test_what_has_left_is_taken_out_by_the_next_commit_of_its_run_and_need
         await engine.execute(counts_and_works, 20, id="a")
         await engine.settled()
 
-    assert len(broker.taken) == 20
-    assert writes_of(store, "a") == writes_of(plain, "a")
+    assert len(broker.asked_for) == 20
+    assert len(broker.ends) == 1
+    assert writes_of(store, "a") == writes_of(plain, "a") + 1, "the record of the end leaves after it"
     assert outbox(store, "a") == []
 
 
@@ -67,7 +68,7 @@ async def test_a_run_that_has_ended_gets_one_commit_for_all_that_leaves_after_it
         before = writes_of(store, "a")
         await engine.settled()
 
-        assert len(broker.taken) == 50
+        assert len(broker.taken) == 51
         assert outbox(store, "a") == []
         assert writes_of(store, "a") == before + 1
 
@@ -184,6 +185,7 @@ async def test_what_was_committed_and_had_not_left_is_published_by_the_next_proc
 
     for number in range(120):
         assert broker.of(f"r{number}") == ["0", "1", "2"]
+    assert len(broker.ends) == 121
     assert broker.of("chain") == [str(number) for number in range(9)]
 
 
@@ -224,7 +226,7 @@ async def test_large_outputs_are_documents_of_their_own_and_leave_after_a_restar
         await engine.settled()
 
     expected = [b"t" * 3_000, b"\xff" * 3_000, b'{"j":["' + b"x" * 3_000 + b'",0.1,12345678901234567]}']
-    assert [record.value for record in broker.taken] == expected
+    assert [record.value for record in broker.taken] == [*expected, b"null"]
 
 
 # How full it may be.
@@ -266,6 +268,7 @@ async def test_an_outbox_holds_a_thousand_and_what_is_over_raises_at_the_call_an
 
     numbers = [*map(str, range(700)), *map(str, range(300)), *map(str, range(700))]
     assert broker.values == numbers
+    assert broker.ends == [("workflow-result", "a", b"[700,300,700]")]
 
 
 @on_skipping_loop

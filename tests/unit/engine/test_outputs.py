@@ -40,6 +40,7 @@ async def test_outputs_leave_with_their_topic_key_value_and_an_id_of_their_own()
         Record("a", "m", b"0", f"m/{handle.run_id}/1", "text/plain"),
         Record("b", "k", b"\xff", f"m/{handle.run_id}/2", "application/octet-stream"),
         Record("a", "m", b'{"n":[1]}', f"m/{handle.run_id}/3", "application/json"),
+        Record("workflow-result", "m", b"null", f"m/{handle.run_id}/4", "application/json"),
     ]
 
 
@@ -72,7 +73,9 @@ async def test_the_outputs_of_a_run_leave_one_after_the_other_in_its_order() -> 
         await engine.execute(counts, 20, id="a")
         await engine.settled()
 
-    assert [[record.value for record in call] for call in broker.calls] == [[b"%d" % n] for n in range(20)]
+    calls = [[record.value for record in call] for call in broker.calls]
+    assert calls == [*([b"%d" % number] for number in range(20)), [b"20"]]
+    assert broker.ends == [("workflow-result", "a", b"20")]
 
 
 @on_skipping_loop
@@ -89,7 +92,7 @@ async def test_one_call_takes_the_next_output_of_many_runs_and_there_is_one_at_a
         await engine.settled()
 
     assert broker.most_at_a_time == 1
-    assert [len(call) for call in broker.calls] == [1, 100, 100, 100, 100, 100, 100, 100, 52]
+    assert [len(call) for call in broker.calls] == [1, *[100] * 10, 3], "251 runs, with three outputs and an end each"
     for call in broker.calls:
         assert max(Counter(record.key for record in call).values()) == 1
     for name in ("first", *(f"r{number}" for number in range(250))):
@@ -113,8 +116,11 @@ async def test_a_call_holds_no_more_than_a_megabyte_but_for_one_output_that_is_l
         broker.gate.set()
         await engine.settled()
 
-    calls = [[len(record.value) for record in call] for call in broker.calls[1:]]
+    asked_for = [[len(record.value) for record in call if record.topic == "big"] for call in broker.calls]
+    calls = [sizes for sizes in asked_for if sizes]
     assert calls == [[300_000, 300_000, 300_000], [300_000], [1_000_000, 10], [1_000_000], [1_000_000]]
+    assert all(sum(len(record.value) for record in call) <= 1024 * 1024 for call in broker.calls)
+    assert len(broker.ends) == 1 + len(sizes)
 
 
 @on_skipping_loop
@@ -128,12 +134,16 @@ async def test_runs_that_follow_each_other_under_one_id_keep_their_order() -> No
         await engine.settled()
 
     assert broker.values == [*map(str, range(9)), "0", "1"]
-    assert len({record.id for record in broker.taken}) == 11
+    assert broker.ends == [("workflow-result", "a", b"9"), ("workflow-result", "a", b"2")]
+    assert len({record.id for record in broker.taken}) == 13
+    assert [record.topic for record in broker.taken].index("workflow-result") == 9, "a chain ends once"
 
 
-@pytest.mark.parametrize("end", ["terminate", "cancel", "pause"])
+@pytest.mark.parametrize(
+    ("end", "told"), [("terminate", [b'"terminated"']), ("cancel", [b'"canceled"']), ("pause", [])]
+)
 @on_skipping_loop
-async def test_what_was_asked_for_leaves_whatever_becomes_of_the_run(end: str) -> None:
+async def test_what_was_asked_for_leaves_whatever_becomes_of_the_run(end: str, told: list[bytes]) -> None:
     broker = Broker()
     broker.gate.clear()
     async with engine_on(workflows=ALL, publisher=broker) as engine:
@@ -145,6 +155,7 @@ async def test_what_was_asked_for_leaves_whatever_becomes_of_the_run(end: str) -
         await engine.settled()
 
     assert broker.values == ["0", "1", "2"]
+    assert [value for _, _, value in broker.ends] == told
 
 
 @on_skipping_loop
@@ -180,7 +191,8 @@ async def test_runs_that_leave_memory_at_every_step_publish_the_same() -> None:
 
     for number in range(10):
         assert list(dict.fromkeys(broker.of(f"r{number}"))) == ["0", "1", "2", "3", "4"]
-    assert len(broker.taken) == 50
+    assert len(broker.asked_for) == 50
+    assert Counter(broker.ends) == Counter(("workflow-result", f"r{number}", b"5") for number in range(10))
 
 
 @on_skipping_loop
@@ -199,6 +211,7 @@ async def test_a_rerun_publishes_nothing_again() -> None:
         await engine.settled()
 
     assert broker.values == ["before", "after", "after"]
+    assert broker.ends == [("workflow-result", "a", b"null")] * 2, "each run has an end of its own"
 
 
 @on_skipping_loop
@@ -211,7 +224,7 @@ async def test_history_shows_outputs_and_the_engine_counts_them() -> None:
         _, first, *_ = await engine.history("a")
 
         assert await types_of(engine, "a") == ["workflow_started", "output_sent", "output_sent", "workflow_completed"]
-        assert (stats.outputs, stats.published, stats.stuck) == (0, 2, 0)
+        assert (stats.outputs, stats.published, stats.stuck) == (0, 3, 0), "two, and the end"
         assert (first.name, first.value, first.details) == ("numbers", 0, {"content_type": "application/json"})
 
 

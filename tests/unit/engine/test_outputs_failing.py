@@ -30,10 +30,11 @@ async def test_records_whose_reply_is_lost_come_again_under_the_same_ids(error: 
     broker.raises_after = lambda _records: error if next(lost, False) else None
     async with engine_on(workflows=ALL, publisher=broker) as engine:
         await engine.execute(counts, 3, id="a")
-        await eventually(lambda: engine.stats().published == 3)
+        await eventually(lambda: engine.stats().published == 4)
 
     assert broker.values == ["0", "0", "0", "1", "1", "2"]
-    assert len({record.id for record in broker.taken}) == 3
+    assert broker.ends == [("workflow-result", "a", b"3")]
+    assert len({record.id for record in broker.taken}) == 4
 
 
 @on_skipping_loop
@@ -51,12 +52,12 @@ async def test_while_the_publisher_is_away_runs_go_on_and_everybody_can_see_what
         stack, stats = await engine.query("b", "stack"), engine.stats()
         calls = len(broker.calls)
         broker.raises = lambda _records: None
-        await eventually(lambda: engine.stats().published == 4)
+        await eventually(lambda: engine.stats().published == 5)
         after = await engine.describe("b")
 
-    assert ended.waiting_for == ["3 outputs to leave (no broker at 127.0.0.1:6379)"]
+    assert ended.waiting_for == ["4 outputs to leave (no broker at 127.0.0.1:6379)"]
     assert running.waiting_for == ["1 output to leave (no broker at 127.0.0.1:6379)", "signal 'publish'"] == stack
-    assert (stats.outputs, stats.published) == (4, 0)
+    assert (stats.outputs, stats.published) == (5, 0), "three and the end; one"
     assert after.waiting_for == ["signal 'publish'"]
     assert 120 <= calls <= 300, "every 2.5 to 5 seconds, faster at first"
     assert messages(caplog) == [
@@ -110,10 +111,11 @@ async def test_only_what_failed_is_published_again() -> None:
         for name in ("a", "b", "c"):
             await engine.start(counts, 2, id=name)
         broker.gate.set()
-        await eventually(lambda: engine.stats().published == 7)
+        await eventually(lambda: engine.stats().published == 7 + 4)
 
     assert sorted(broker.values) == ["0", "0", "0", "0", "1", "1", "1"]
     assert broker.of("b") == ["0", "1"]
+    assert len(broker.ends) == 4
 
 
 def bad(record: Record) -> bool:
@@ -133,7 +135,7 @@ async def test_one_record_that_fails_every_call_it_is_in_is_alone_in_the_end() -
             handle = await engine.start(on_demand, id=f"r{number}")
             await handle.signal("publish", ["numbers", "poison" if number == 30 else "good"])
         broker.gate.set()
-        await eventually(lambda: engine.stats().published == 60, within=30)
+        await eventually(lambda: engine.stats().published == 61, within=30)
         await asyncio.sleep(600)
         before = len(broker.calls)
         for number in range(60):
@@ -158,9 +160,10 @@ async def test_a_call_that_is_not_answered_for_a_minute_is_made_again() -> None:
         await engine.execute(counts, 1, id="a")
         await eventually(lambda: engine._parts.runtime.world.publisher_trouble, within=120)  # noqa: SLF001
         broker.gate.set()
-        await eventually(lambda: engine.stats().published == 1)
+        await eventually(lambda: engine.stats().published == 2)
 
     assert broker.values == ["0"]
+    assert broker.ends == [("workflow-result", "a", b"1")]
 
 
 @on_skipping_loop
@@ -184,7 +187,7 @@ async def test_what_is_not_stored_any_more_cannot_leave_and_is_told(caplog: pyte
         described = await engine.describe("a")
 
     assert broker.values == ["0"] == broker.of("b")
-    assert described.waiting_for == [f"40 outputs to leave (document 'page:{handle.run_id}:0' is missing)"]
+    assert described.waiting_for == [f"41 outputs to leave (document 'page:{handle.run_id}:0' is missing)"]
     assert [text for text in messages(caplog) if "is missing" in text]
 
 
@@ -197,7 +200,7 @@ async def test_a_run_with_outputs_that_have_not_left_is_not_purged() -> None:
         with pytest.raises(Exception, match="'a' has effects on others that are still on their way"):
             await engine.purge("a")
         broker.raises = lambda _records: None
-        await eventually(lambda: engine.stats().published == 3)
+        await eventually(lambda: engine.stats().published == 4)
         await engine.settled()
         await engine.purge("a")
         await engine.settled()

@@ -167,7 +167,7 @@ async def test_a_child_that_a_later_process_starts_belongs_to_the_trace_too() ->
     first = engine_on(store, **options)
     await first.open()
     courier: Any = first._parts.runtime.courier  # noqa: SLF001 - it dies before anything is on its way
-    courier.deliver = lambda _run, _entry: None
+    courier.deliver = lambda _run, _entry, _event: None
     await first.start(family, id="a", trace=PARENT)
     await eventually(lambda: b'"outbox"' in documents(store)["run:a"])
     await died(first)
