@@ -279,15 +279,18 @@ class SignalAccepted(BaseModel):
 class RefAnswer(BaseModel):
     """What a ref resolves to, or raises: one of the two."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"not": {"required": ["value", "error"]}})
 
     value: Any = None
-    error: Any = None
+    error: Annotated[Any, WithJsonSchema({"not": {"type": "null"}})] = None
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
-        if self.value is not None and self.error is not None:
+        if {"value", "error"} <= self.model_fields_set:
             message = "a ref is answered by a value or by an error, not by both"
+            raise ValueError(message)
+        if "error" in self.model_fields_set and self.error is None:
+            message = "the error must not be null"
             raise ValueError(message)
         return self
 

@@ -24,10 +24,11 @@ __all__ = ["api", "document"]
 api = Api("openapi")
 
 _REF: Final = "#/components/schemas/{model}"
-_VARIABLE = re.compile(r"<(\w+)>")
+_VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
 _PATH_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     "id": ID_SCHEMA,
     "name": {"type": "string", "pattern": f"^{NAME_PATTERN}$"},
+    "ref": {"type": "string", "minLength": 1, "maxLength": 1024},
     "number": {"type": "integer", "minimum": 1, "maximum": 10**15 - 1},
     "workflow": {"type": "string", "minLength": 1},
 }

@@ -196,6 +196,7 @@ _PATH: Final[dict[str, Callable[[str], str | int]]] = {
     "id": check_id,
     "name": _name,
     "number": _number,
+    "ref": str,
     "workflow": str,
 }
 """How each variable part of a path is checked; all see the decoded value."""

@@ -122,3 +122,9 @@ async def naps(ctx: WorkflowContext) -> str:
     """Sleep for a day."""
     await asyncio.sleep(86_400)
     return "awake"
+
+
+@workflow
+async def asks(ctx: WorkflowContext, count: int = 1) -> list[Value]:
+    """Wait for some answers from outside."""
+    return [await ctx.ref_id("answer/of the day") for _ in range(count)]

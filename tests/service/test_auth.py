@@ -90,7 +90,7 @@ def test_every_operation_states_who_may_call_it() -> None:
     app = create_app(Settings(store="memory:"))
     documented = app.extensions["holdfast.openapi"]["paths"]
 
-    rules = {re.sub(r"<(\w+)>", r"{\1}", rule.rule) for rule in app.url_map.iter_rules()}
+    rules = {re.sub(r"<(?:path:)?(\w+)>", r"{\1}", rule.rule) for rule in app.url_map.iter_rules()}
 
     assert {rule for rule in rules if not rule.startswith("/dapr/")} == set(documented)
 

@@ -20,7 +20,7 @@ def no_runs(client: FlaskClient) -> bool:
 def test_an_unknown_workflow_is_not_found(client: FlaskClient) -> None:
     body = problem(client.post("/v1/workflows/nothing/runs", json={}), 404, "workflow_not_found")
 
-    assert "known: counts, echo" in body["detail"]
+    assert "known: asks, counts, echo" in body["detail"]
 
 
 @pytest.mark.parametrize(
