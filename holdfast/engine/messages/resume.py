@@ -19,6 +19,7 @@ from holdfast.engine.messages.routing import Message, identity
 __all__ = ["ResumeKind", "ResumeMessage", "ResumeTopic", "init_record", "read_resume"]
 
 _LONGEST_REF: Final = 1_024
+_NAMES_THREAD: Final = ("workflowid", "partitionkey", "subject")
 
 
 class ResumeTopic(NamedTuple):
@@ -66,7 +67,8 @@ def read_resume(value: bytes, key: str, given: str, entry: str, *, limit: int) -
     Args:
         value: ``new:`` or ``init:`` and JSON, or ``{"ref": id, "value": any}``, or ``{"ref": id, "error": any}``; or a
             CloudEvent that has such a text or object as its data.
-        key: The key of the thread; where it is empty the event's attribute ``workflowid`` or ``partitionkey`` is.
+        key: The key of the thread; where it is empty the event's attribute ``workflowid``, ``partitionkey`` or
+            ``subject`` is. The last one is all that a sidecar lets the publisher of a plain text say of it.
         given: The deliverer's own name for the record, where it has none itself.
         entry: The workflow that is started, unless the event's attribute ``workflow`` names another.
         limit: The most bytes of a value.
@@ -75,7 +77,8 @@ def read_resume(value: bytes, key: str, given: str, entry: str, *, limit: int) -
         PayloadError: It is none of these, has no key, or asks for a start and no workflow is named.
     """
     envelope = _opened(value)
-    thread = check_key(key or envelope.text("workflowid") or envelope.text("partitionkey"))
+    named = (envelope.text(name) for name in _NAMES_THREAD)
+    thread = check_key(key or next(filter(None, named), ""))
     fields: dict[str, Any] = {
         "workflow_id": thread_id(thread),
         "thread": thread,
