@@ -1,6 +1,7 @@
-"""Measure what grows: ``python -m bench.scale steps|restart|index|live|cold`` prints one JSON line each.
+"""Measure what grows: ``python -m bench.scale steps|refs|restart|index|live|cold`` prints one JSON line each.
 
 steps: 5,000 activities in one run: what the last 1,000 cost against the first 200.
+refs: 10,000 answers to one run with 1,000 refs: what the last 1,000 cost against the tenth 100.
 restart: 10,000 open runs with an activity under way; the time from opening until all of them move again.
 index: 100,000 runs that wait for a signal; the time until an engine is open over them.
 live: bytes of memory per run that waits for a signal, with its code in memory.
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 STARTS_AT_A_TIME = 500
+REFS = 1_000
 
 
 class Gate:
@@ -61,6 +63,24 @@ async def many_steps(ctx: WorkflowContext, steps: int) -> int:
     return steps
 
 
+async def many_refs(ctx: WorkflowContext, answers: int) -> int:
+    """Wait for 1,000 refs at once, each over and over, until so many answers have come."""
+    answered = 0
+
+    async def mailbox(number: int) -> None:
+        nonlocal answered
+        while answered < answers:
+            await ctx.ref_id(f"r{number}")
+            answered += 1
+
+    scope = ctx.cancellation_scope()
+    for number in range(REFS):
+        scope.start(mailbox(number))
+    await ctx.wait_condition(lambda: answered >= answers)
+    scope.cancel()
+    return answered
+
+
 async def one_held(ctx: WorkflowContext, number: int) -> int:
     """Run one activity that waits at the gate."""
     return await ctx.execute_activity(held, number)
@@ -93,6 +113,27 @@ async def measure_steps(folder: Path) -> dict[str, Any]:
         await engine.execute(many_steps, 5_000)
     first, last = (at[200] - at[0]) / 200, (at[-1] - at[-1_001]) / 1_000
     return {"steps": 5_000, "first_200_ms": first * 1000, "last_1000_ms": last * 1000, "ratio": round(last / first, 2)}
+
+
+async def measure_refs(folder: Path) -> dict[str, Any]:
+    """Time each answer to a run that waits for many, one after the other, each under an id."""
+    answers = 10_000
+    at: list[float] = []
+    async with Engine(SqliteStore(folder / "refs.db"), workflows=[many_refs]) as engine:
+        handle = await engine.start(many_refs, answers, id="refs")
+        for number in range(answers):
+            at.append(time.perf_counter())
+            await engine.resolve_ref("refs", f"r{number % REFS}", number, id=f"m{number}")
+        at.append(time.perf_counter())
+        await handle.result()
+    tenth, last = (at[1_000] - at[900]) / 100, (at[-1] - at[-1_001]) / 1_000
+    return {
+        "refs": REFS,
+        "answers": answers,
+        "tenth_100_ms": round(tenth * 1000, 3),
+        "last_1000_ms": round(last * 1000, 3),
+        "ratio": round(last / tenth, 2),
+    }
 
 
 async def measure_restart(folder: Path) -> dict[str, Any]:
@@ -161,6 +202,7 @@ def resident_bytes() -> int:
 
 MEASURES: dict[str, Callable[[Path], Coroutine[Any, Any, dict[str, Any]]]] = {
     "steps": measure_steps,
+    "refs": measure_refs,
     "restart": measure_restart,
     "index": measure_index,
     "live": measure_live,
