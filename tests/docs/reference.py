@@ -25,6 +25,8 @@ from app.factory import create_app
 from app.settings import Settings, variable
 from holdfast import activities, executors, patterns, ports, publishers, stores
 from holdfast.core import errors
+from holdfast.core.branching import BranchCalls
+from holdfast.core.outside import OutsideCalls
 from holdfast.engine.calls import RunCalls
 from holdfast.engine.commits.numbers import CommitStats, IndexStats
 from holdfast.engine.histogram import Distribution
@@ -298,7 +300,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "workflow-store": lambda: members(stores.WorkflowStore),
     "workflow-state": lambda: attributes(stores.WorkflowState),
     "workflow-filter": lambda: attributes(stores.WorkflowFilter),
-    "workflow-context": lambda: members(holdfast.WorkflowContext),
+    "workflow-context": lambda: members(holdfast.WorkflowContext, OutsideCalls, BranchCalls),
+    "cancellation-scope": lambda: members(holdfast.CancellationScope),
+    "settled": lambda: attributes(holdfast.Settled),
+    "ref-values": lambda: attributes(holdfast.Ref),
+    "ref": lambda: members(holdfast.Ref),
+    "resolution": lambda: members_of(holdfast.Resolution),
     "signal-channel": lambda: members(holdfast.SignalChannel),
     "child-handle": lambda: members(holdfast.ChildHandle),
     "activity-context-values": lambda: table(("", "meaning"), attribute_rows(holdfast.ActivityContext)),
