@@ -105,7 +105,7 @@ def test_what_comes_for_a_loser_later_is_dropped(begin: Begin) -> None:
 
     completed(play, 1)
     assert play.run.refs is not None
-    assert play.run.refs.dropped == 1
+    assert play.run.refs.take_dropped() == 1
 
 
 def test_of_two_that_are_settled_already_the_first_in_order_wins(begin: Begin) -> None:

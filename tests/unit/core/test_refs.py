@@ -134,7 +134,7 @@ def test_a_wait_that_is_given_up_leaves_the_ref_to_the_others(begin: Begin) -> N
     play.resolve("x", 1)
 
     completed(play, ["late", False, 1])
-    assert refs_of(play).dropped == 0
+    assert refs_of(play).take_dropped() == 0
 
 
 def test_a_ref_is_cancelled_with_the_last_that_awaits_it(begin: Begin) -> None:
