@@ -80,13 +80,15 @@ class Reader:
             "NO_COLOR": "1",
             "PYTHONUNBUFFERED": "1",
             "HOLDFAST_ADDRESS": self.address,
-            "DAPR_HTTP_PORT": self.sidecar.rpartition(":")[2],
-            "DAPR_GRPC_PORT": str(free_port()),
-            **self.tools,
+            **(self.beside() if self.tools else {}),
             "HOLDFAST_LOG_FORMAT": "console",  # as on a terminal
             # Everything is installed: `make` need not look.
             "BASH_FUNC_make%%": '() { command make -o .venv/.service-installed -o .venv/.dev-installed "$@"; }',
         }
+
+    def beside(self) -> dict[str, str]:
+        """What a reader who has the Dapr runtime needs besides: others have no sidecar, and nothing that looks so."""
+        return {"DAPR_HTTP_PORT": self.sidecar.rpartition(":")[2], "DAPR_GRPC_PORT": str(free_port()), **self.tools}
 
     def type(self, shell: Shell, command: Command) -> None:
         """Type a command. One that only looks is typed again while it shows something else: a reader is not so fast."""
