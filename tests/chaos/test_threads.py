@@ -11,7 +11,7 @@ import pytest
 from tests.chaos.scenarios import SCENARIOS, Scenario
 from tests.chaos.threads import NEVER, World
 
-EACH = 16
+EACH = 12
 """By default one point in so many is tried, beginning anywhere; all of them at full count."""
 
 
@@ -37,7 +37,7 @@ def test_some_deaths_inside_steps_change_nothing(name: str, tmp_path: Path) -> N
     print(f"seed {seed}")  # noqa: T201 - shown where it fails
     first = 1 + random.Random(seed).randrange(EACH)
 
-    assert check_deaths(SCENARIOS[name], tmp_path, itertools.count(first, EACH)) > 1
+    assert check_deaths(SCENARIOS[name], tmp_path, itertools.count(first, EACH)) >= 1
 
 
 @pytest.mark.chaos
