@@ -43,6 +43,7 @@ from holdfast.core.history import EventType, RunStatus
 from holdfast.core.refs import Ref
 from holdfast.core.retry import RetryPolicy
 from holdfast.core.scopes import CancellationScope
+from holdfast.core.threads import thread_id
 from holdfast.engine.engine import Engine
 from holdfast.engine.handle import WorkflowHandle
 from holdfast.engine.lifecycle import EngineOptions
@@ -78,6 +79,7 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them, not by letter
     "TopicMapping",
     "WorkflowHandle",
     "compose_hooks",
+    "thread_id",
     # what is seen of them
     "DeadLetter",
     "DeadLetterPage",

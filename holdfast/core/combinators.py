@@ -52,10 +52,20 @@ def branches_of(given: tuple[Branches, ...]) -> list[asyncio.Future[Any]]:
 
     Args:
         given: The branches, or one iterable of them.
+
+    Raises:
+        TypeError: One of them cannot be awaited. Those before it are cancelled.
     """
     only = given[0] if len(given) == 1 else None
     branches: Iterable[Any] = only if only is not None and not hasattr(only, "__await__") else given
-    return [asyncio.ensure_future(branch) for branch in branches]
+    started: list[asyncio.Future[Any]] = []
+    try:
+        started.extend(asyncio.ensure_future(branch) for branch in branches)
+    except BaseException:
+        for branch in started:
+            cancel_begun(branch)
+        raise
+    return started
 
 
 class _Combination(WorkflowFuture):

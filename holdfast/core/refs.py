@@ -81,7 +81,13 @@ class Ref(Generic[T]):
         """Whether it has its answer, or is cancelled."""
         return self._settled.done()
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether something awaits it now."""
+        return self._awaiting > 0
+
     async def _wait(self) -> T:
+        self._refs.read(self)
         self._awaiting += 1
         try:
             return await asyncio.shield(self._settled)
@@ -91,7 +97,7 @@ class Ref(Generic[T]):
                 self._settled.cancel()
                 self._refs.close(self.id)
 
-    def settle(self, answer: Answer) -> None:
+    def _settle(self, answer: Answer) -> None:
         """Let everything that awaits it go on."""
         try:
             value = decode_json(answer.raw) if answer.rejects else self._decode(answer.raw)
@@ -114,7 +120,18 @@ class Refs:
     nobody will ask for it any more, unless code has taken the id along and makes a ref of it before the answer comes.
     """
 
-    __slots__ = ("_chain", "_closed", "_dropped", "_early", "_own", "_pending", "_prefix", "_run", "_waiting")
+    __slots__ = (
+        "_chain",
+        "_closed",
+        "_dropped",
+        "_early",
+        "_own",
+        "_pending",
+        "_prefix",
+        "_run",
+        "_unread",
+        "_waiting",
+    )
 
     def __init__(self, run: Instance) -> None:
         """Begin with none."""
@@ -126,6 +143,7 @@ class Refs:
         self._own: set[str] = set()
         self._closed: set[str] = set()
         self._early: dict[str, list[Answer]] = {}
+        self._unread: dict[str, tuple[Ref[Any], Answer]] = {}
         self._waiting = 0
 
     def new_id(self, name: str, command_id: str) -> str:
@@ -135,6 +153,17 @@ class Refs:
     def get(self, id: str) -> Ref[Any] | None:
         """Give the ref of an id that has no answer yet."""
         return self._pending.get(id)
+
+    def current(self, id: str) -> Ref[Any] | None:
+        """Give the ref of an id that has no answer yet, or one that nobody has awaited yet."""
+        unread = self._unread.get(id)
+        return unread[0] if unread is not None else self._pending.get(id)
+
+    def read(self, ref: Ref[Any]) -> None:
+        """Note that somebody awaits a ref: its answer is taken."""
+        unread = self._unread.get(ref.id)
+        if unread is not None and unread[0] is ref:
+            del self._unread[ref.id]
 
     def add(self, ref: Ref[Any], *, own: bool) -> None:
         """Make a ref known, and give it the answer that came before it.
@@ -146,12 +175,10 @@ class Refs:
         self._closed.discard(ref.id)
         answers = self._early.get(ref.id)
         if answers:
-            ref.settle(answers.pop(0))
+            self._settle(ref, answers.pop(0), own=own)
             self._waiting -= 1
             if not answers:
                 del self._early[ref.id]
-            if own:
-                self._closed.add(ref.id)
             return
         self._pending[ref.id] = ref
         if own:
@@ -162,6 +189,11 @@ class Refs:
         self._pending.pop(id, None)
         self._own.discard(id)
         self._closed.add(id)
+
+    @property
+    def waiting(self) -> int:
+        """How many answers wait for refs that do not exist yet."""
+        return self._waiting
 
     @property
     def has_room(self) -> bool:
@@ -183,15 +215,20 @@ class Refs:
         """Settle a ref; keep the answer where there is none yet, and drop it where the ref is done with."""
         ref = self._pending.pop(id, None)
         if ref is not None:
-            if id in self._own:
-                self._own.discard(id)
-                self._closed.add(id)
-            ref.settle(answer)
+            self._settle(ref, answer, own=id in self._own)
         elif self.has_room and not self.drops(id):
             self._early.setdefault(id, []).append(answer)
             self._waiting += 1
         elif not self._run.replaying:
             self._dropped += 1
+
+    def _settle(self, ref: Ref[Any], answer: Answer, *, own: bool) -> None:
+        ref._settle(answer)  # noqa: SLF001 - of this module
+        if own:
+            self._own.discard(ref.id)
+            self._closed.add(ref.id)
+        elif not ref.is_awaited:
+            self._unread[ref.id] = (ref, answer)
 
     def take_dropped(self) -> int:
         """Say how many answers were dropped since this was last asked."""
@@ -208,8 +245,9 @@ class Refs:
         return (f"ref {ref.id!r}" for ref in self._pending.values() if ref._awaiting)  # noqa: SLF001 - of this module
 
     def early(self) -> Iterator[tuple[str, Answer]]:
-        """Iterate over the answers that wait for their refs."""
-        return ((id, answer) for id, answers in self._early.items() for answer in answers)
+        """Iterate over the answers that wait for their refs, or for somebody who awaits those."""
+        yield from ((id, answer) for id, (_, answer) in self._unread.items())
+        yield from ((id, answer) for id, answers in self._early.items() for answer in answers)
 
 
 def refs_of(run: Instance) -> Refs:
@@ -232,7 +270,7 @@ def make_ref(run: Instance, name: str | None, type: Any) -> Ref[Any]:  # noqa: A
 
 
 def name_ref(run: Instance, id: str, key: str | None, type: Any) -> Ref[Any]:  # noqa: ANN401 - any annotation
-    """Make a ref of a given id, or give the one of that id that has no answer yet.
+    """Make a ref of a given id, or give the one of that id that has no answer, or one that nobody has awaited yet.
 
     Raises:
         PayloadError: The id or the key is no text, or too long.
@@ -241,7 +279,7 @@ def name_ref(run: Instance, id: str, key: str | None, type: Any) -> Ref[Any]:  #
     thread = check_text(key, "key", longest=_LONGEST_KEY) if key is not None else run.info.thread
     refs = refs_of(run)
     run.check_commands_allowed("make a ref")
-    return refs.get(id) or _made(run, refs, id, thread, type, own=False)
+    return refs.current(id) or _made(run, refs, id, thread, type, own=False)
 
 
 def _made(run: Instance, refs: Refs, id: str, thread: str, type: Any, *, own: bool) -> Ref[Any]:  # noqa: ANN401, PLR0913 - the parts of a ref

@@ -27,7 +27,7 @@ NAMES = """
     UnknownProviderError UnsupportedOperationError UpdateRejectedError WorkflowAlreadyStartedError
     WorkflowCanceledError WorkflowContext WorkflowFailedError WorkflowFinishedError WorkflowHandle
     WorkflowNotFoundError WorkflowOpenError WorkflowTerminatedError WorkflowTimedOutError activity compose_hooks
-    workflow
+    thread_id workflow
 """.split()  # noqa: SIM905 - a paragraph of names reads better
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RefAnswer", "Resolution"]
 
+_ANSWERS: Final = frozenset({EventType.REF_RESOLVED, EventType.REF_REJECTED})
 _DROPPED: Final = "dropped "
 
 
@@ -67,7 +68,7 @@ class RefAnswer(Item):
         if known is not None:
             return known
         require_open(run)
-        resolution = self._fate(run.instance) if run.instance is not None and not run.deferred else Resolution.RESOLVED
+        resolution = self._later(run) if run.instance is None or run.deferred else self._fate(run.instance)
         if resolution is Resolution.DROPPED:
             self._drop(run, now)
             return resolution
@@ -105,7 +106,18 @@ class RefAnswer(Item):
             return Resolution.RESOLVED
         if refs.drops(self.ref):
             return Resolution.DROPPED
-        if refs.has_room:
-            return Resolution.KEPT
+        if not refs.has_room:
+            raise self._no_room()
+        return Resolution.KEPT
+
+    def _later(self, run: Run) -> Resolution:
+        """Take an answer for a run that does not go on now, no more of them than could be kept once it does."""
+        refs = run.instance.refs if run.instance is not None else None
+        deferred = sum(event.type in _ANSWERS for _, event in run.deferred)
+        if deferred + (refs.waiting if refs is not None else 0) >= MAX_EARLY:
+            raise self._no_room()
+        return Resolution.RESOLVED
+
+    def _no_room(self) -> PayloadError:
         message = f"{MAX_EARLY:,} answers wait for refs that do not exist yet: {self.ref!r} cannot wait as well"
-        raise PayloadError(message, too_large=True)
+        return PayloadError(message, too_large=True)

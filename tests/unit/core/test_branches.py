@@ -235,3 +235,18 @@ def test_a_query_starts_no_branches(begin: Begin, combinator: str) -> None:
     assert not isinstance(caught.value, NondeterminismError)
     play.resolve("end")
     completed(play, None)
+
+
+def test_what_was_started_before_a_branch_that_is_none_is_cancelled(begin: Begin) -> None:
+    async def run(ctx: WorkflowContext) -> str:
+        try:
+            ctx.race([waits_for("a")(ctx), 5])  # type: ignore[list-item]
+        except TypeError:
+            await ctx.ref_id("end")
+        return "no branch is left"
+
+    play = begin(publishing(run))
+
+    assert play.outputs == ["+a", "-a"]
+    play.resolve("end")
+    completed(play, "no branch is left")

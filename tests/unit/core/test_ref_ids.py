@@ -69,3 +69,18 @@ def test_an_id_that_cannot_be_stored_is_refused(begin: Begin, id: Anything) -> N
         return "taken"
 
     assert begin(run).result.startswith("ref id ")
+
+
+def test_a_ref_that_has_its_answer_is_given_again_until_somebody_awaits_it(begin: Begin) -> None:
+    async def run(ctx: WorkflowContext) -> list[Anything]:
+        first = ctx.ref_id("inbox")
+        await ctx.ref_id("go")
+        assert first.done
+        return [await ctx.ref_id("inbox"), await ctx.ref_id("inbox"), await first]
+
+    play = begin(run)
+    play.resolve("inbox", 1)
+    play.resolve("inbox", 2)
+    play.resolve("go")
+
+    completed(play, [1, 2, 1])

@@ -225,16 +225,18 @@ async def test_an_answer_that_was_refused_is_not_known_when_it_comes_again() -> 
 
 
 @on_skipping_loop
-async def test_more_than_a_thousand_that_come_while_a_run_is_paused_are_dropped_when_it_goes_on_and_counted() -> None:
+async def test_more_than_a_thousand_that_come_while_a_run_is_paused_are_refused_and_none_is_dropped() -> None:
     async with engine_on(workflows=ALL, dev_replay=True) as engine:
         await engine.start(opens_late, id="a")
+        await engine.resolve_ref("a", "before", 0)
         await engine.pause("a")
         answers = (engine.resolve_ref("a", f"r{number}", number) for number in range(MAX_EARLY + 5))
-        await asyncio.gather(*answers)
+        outcomes = await asyncio.gather(*answers, return_exceptions=True)
         await engine.resume("a")
-        await eventually(lambda: engine.stats().dropped_answers)
+        await engine.settled()
 
-        assert engine.stats().dropped_answers == 5
+        assert [type(outcome) for outcome in outcomes[MAX_EARLY - 1 :]] == [PayloadError] * 6
+        assert engine.stats().dropped_answers == 0
         assert await engine.query("a", "status") == "running"
 
 

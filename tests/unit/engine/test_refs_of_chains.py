@@ -54,6 +54,26 @@ async def test_answers_that_wait_for_a_paused_run_go_over_when_it_continues() ->
         assert await handle.result() == [1, 2]
 
 
+@workflow
+async def makes_it_too_early(ctx: WorkflowContext, last: bool = False) -> object:  # noqa: FBT001, FBT002 - an input
+    """Make a ref that nobody awaits before the run continues as new."""
+    inbox = ctx.ref_id("inbox")
+    if not last:
+        await ctx.receive_signal("next")
+        ctx.continue_as_new(True)  # noqa: FBT003
+    return await inbox
+
+
+@on_skipping_loop
+async def test_an_answer_that_nobody_has_awaited_goes_over_as_well() -> None:
+    async with engine_on(workflows=[makes_it_too_early], dev_replay=True) as engine:
+        handle = await engine.start(makes_it_too_early, id="a")
+        await engine.resolve_ref("a", "inbox", "not lost")
+        await engine.signal("a", "next")
+
+        assert await handle.result() == "not lost"
+
+
 async def _continue(engine: Engine) -> None:
     await engine.signal("a", "next")
 
