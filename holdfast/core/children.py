@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from holdfast.core.definitions import WorkflowFunction
     from holdfast.core.instance import Instance
 
-__all__ = ["ChildHandle", "ParentClose", "start_child"]
+__all__ = ["ChildHandle", "ParentClose", "start_child", "workflow_named"]
 
 ParentClose = Literal["cancel", "terminate", "abandon"]
 """What becomes of an open child when its parent ends."""
@@ -78,7 +78,7 @@ def start_child(
         PayloadError: The input is not JSON, or too large.
         ValueError: The policy is unknown.
     """
-    name, decode = _target(run, workflow)
+    name, decode = workflow_named(run, workflow)
     if parent_close not in ("cancel", "terminate", "abandon"):
         message = f"parent_close must be 'cancel', 'terminate' or 'abandon', not {parent_close!r}"
         raise ValueError(message)
@@ -90,7 +90,7 @@ def start_child(
     return ChildHandle(run, child_id, future)
 
 
-def _target(run: Instance, workflow: WorkflowFunction | str) -> tuple[str, Callable[[bytes], Any]]:
+def workflow_named(run: Instance, workflow: WorkflowFunction | str) -> tuple[str, Callable[[bytes], Any]]:
     """Find a workflow's name, and how its result is read; whether it can be run here is the engine's to judge."""
     known = run.host.registry.find(workflow)
     if known is not None:

@@ -217,10 +217,9 @@ def _reason(branch: asyncio.Future[Any]) -> BaseException | None:
 
 
 def _copy(source: asyncio.Future[Any], target: WorkflowFuture) -> None:
-    reason = _reason(source)
     if source.cancelled():
         asyncio.Future.cancel(target)
-    elif reason is not None:
+    elif (reason := source.exception()) is not None:
         target.set_exception(reason)
     else:
         target.set_result(source.result())

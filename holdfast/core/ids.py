@@ -8,10 +8,15 @@ import re
 
 from holdfast.core.errors import InvalidIdError, PayloadError
 
-__all__ = ["MAX_COMMAND_ID", "check_id", "check_text", "child_run_id", "lineage_id", "short_hash"]
+__all__ = ["MAX_COMMAND_ID", "check_id", "check_text", "child_run_id", "is_id", "lineage_id", "short_hash"]
 
 MAX_COMMAND_ID = 16
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def is_id(text: str) -> bool:
+    """Say whether a text can be an id as it is."""
+    return _ID.fullmatch(text) is not None
 
 
 def check_id(value: object, what: str = "workflow id") -> str:
@@ -20,7 +25,7 @@ def check_id(value: object, what: str = "workflow id") -> str:
     Raises:
         InvalidIdError: It does not match ``[A-Za-z0-9_-]{1,64}`` from end to end.
     """
-    if isinstance(value, str) and _ID.fullmatch(value):
+    if isinstance(value, str) and is_id(value):
         return value
     shown = repr(value)
     if len(shown) > 80:  # noqa: PLR2004 - a bad id may be of any length; the message is not

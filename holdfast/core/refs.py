@@ -4,6 +4,8 @@ An answer may come before its ref exists: it is kept until the ref is made. One 
 and counted. Refs are no commands: that one exists follows from the code, and only its answer is an event.
 """
 
+# ruff: noqa: SLF001 - refs and their table know each other
+
 from __future__ import annotations
 
 import asyncio
@@ -56,15 +58,18 @@ class Ref(Generic[T]):
         key: Where a scheduler sends that answer: the key of the thread, ``|``, and the beginning of a resume record.
     """
 
-    __slots__ = ("_awaiting", "_decode", "_refs", "_settled", "id", "key")
+    __slots__ = ("_awaiting", "_decode", "_is_own", "_refs", "_settled", "id", "key")
 
-    def __init__(self, refs: Refs, id: str, key: str, decode: Decoder, settled: asyncio.Future[T]) -> None:
-        """Describe one that nobody awaits yet."""
+    def __init__(  # noqa: PLR0913 - made in one place
+        self, refs: Refs, id: str, key: str, decode: Decoder, settled: asyncio.Future[T], *, own: bool
+    ) -> None:
+        """Describe one that nobody awaits yet; an id of the run's own is used for it alone."""
         self.id = id
         self.key = key
         self._refs = refs
         self._decode = decode
         self._settled = settled
+        self._is_own = own
         self._awaiting = 0
 
     def __await__(self) -> Generator[Any, None, T]:
@@ -125,7 +130,6 @@ class Refs:
         "_closed",
         "_dropped",
         "_early",
-        "_own",
         "_pending",
         "_prefix",
         "_run",
@@ -140,7 +144,6 @@ class Refs:
         self._prefix = f"{self._chain}{short_hash(str(run.info.seed), _HALF)}"
         self._dropped = 0
         self._pending: dict[str, Ref[Any]] = {}
-        self._own: set[str] = set()
         self._closed: set[str] = set()
         self._early: dict[str, list[Answer]] = {}
         self._unread: dict[str, tuple[Ref[Any], Answer]] = {}
@@ -165,29 +168,21 @@ class Refs:
         if unread is not None and unread[0] is ref:
             del self._unread[ref.id]
 
-    def add(self, ref: Ref[Any], *, own: bool) -> None:
-        """Make a ref known, and give it the answer that came before it.
-
-        Args:
-            ref: The ref.
-            own: Its id is used for this ref alone.
-        """
+    def add(self, ref: Ref[Any]) -> None:
+        """Make a ref known, and give it the answer that came before it."""
         self._closed.discard(ref.id)
         answers = self._early.get(ref.id)
-        if answers:
-            self._settle(ref, answers.pop(0), own=own)
-            self._waiting -= 1
-            if not answers:
-                del self._early[ref.id]
+        if answers is None:
+            self._pending[ref.id] = ref
             return
-        self._pending[ref.id] = ref
-        if own:
-            self._own.add(ref.id)
+        self._settle(ref, answers.pop(0))
+        self._waiting -= 1
+        if not answers:
+            del self._early[ref.id]
 
     def close(self, id: str) -> None:
         """Let go of a ref that is cancelled: what comes for it is dropped, until there is another of its id."""
         self._pending.pop(id, None)
-        self._own.discard(id)
         self._closed.add(id)
 
     @property
@@ -215,17 +210,16 @@ class Refs:
         """Settle a ref; keep the answer where there is none yet, and drop it where the ref is done with."""
         ref = self._pending.pop(id, None)
         if ref is not None:
-            self._settle(ref, answer, own=id in self._own)
+            self._settle(ref, answer)
         elif self.has_room and not self.drops(id):
             self._early.setdefault(id, []).append(answer)
             self._waiting += 1
         elif not self._run.replaying:
             self._dropped += 1
 
-    def _settle(self, ref: Ref[Any], answer: Answer, *, own: bool) -> None:
-        ref._settle(answer)  # noqa: SLF001 - of this module
-        if own:
-            self._own.discard(ref.id)
+    def _settle(self, ref: Ref[Any], answer: Answer) -> None:
+        ref._settle(answer)
+        if ref._is_own:
             self._closed.add(ref.id)
         elif not ref.is_awaited:
             self._unread[ref.id] = (ref, answer)
@@ -242,7 +236,7 @@ class Refs:
 
     def waits_for(self) -> Iterator[str]:
         """Name in words the refs that something awaits."""
-        return (f"ref {ref.id!r}" for ref in self._pending.values() if ref._awaiting)  # noqa: SLF001 - of this module
+        return (f"ref {ref.id!r}" for ref in self._pending.values() if ref.is_awaited)
 
     def early(self) -> Iterator[tuple[str, Answer]]:
         """Iterate over the answers that wait for their refs, or for somebody who awaits those."""
@@ -255,6 +249,15 @@ def refs_of(run: Instance) -> Refs:
     if run.refs is None:
         run.refs = Refs(run)
     return run.refs
+
+
+def check_ref_id(id: object) -> str:
+    """Let the id of a ref through if it can be kept.
+
+    Raises:
+        PayloadError: It is no text, empty, or too long.
+    """
+    return check_text(id, "ref id", longest=_LONGEST_ID)
 
 
 def make_ref(run: Instance, name: str | None, type: Any) -> Ref[Any]:  # noqa: ANN401 - any annotation
@@ -275,7 +278,7 @@ def name_ref(run: Instance, id: str, key: str | None, type: Any) -> Ref[Any]:  #
     Raises:
         PayloadError: The id or the key is no text, or too long.
     """
-    check_text(id, "ref id", longest=_LONGEST_ID)
+    check_ref_id(id)
     thread = check_text(key, "key", longest=_LONGEST_KEY) if key is not None else run.info.thread
     refs = refs_of(run)
     run.check_commands_allowed("make a ref")
@@ -285,6 +288,6 @@ def name_ref(run: Instance, id: str, key: str | None, type: Any) -> Ref[Any]:  #
 def _made(run: Instance, refs: Refs, id: str, thread: str, type: Any, *, own: bool) -> Ref[Any]:  # noqa: ANN401, PLR0913 - the parts of a ref
     decode = decode_json if type is None else decoder_for(type, f"value of ref {id!r}")
     key = f"{thread}|{orjson.dumps({'ref': id}).decode()}"
-    ref = Ref[Any](refs, id, key, decode, run.loop.create_future())
-    refs.add(ref, own=own)
+    ref = Ref[Any](refs, id, key, decode, run.loop.create_future(), own=own)
+    refs.add(ref)
     return ref

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from typing import TYPE_CHECKING, Any, Final
 
+from holdfast.core.children import workflow_named
 from holdfast.core.codec import encode
-from holdfast.core.definitions import WorkflowDefinition
 from holdfast.core.errors import PayloadError
 from holdfast.core.history import Command, EventType
-from holdfast.core.ids import check_text
+from holdfast.core.ids import check_text, is_id
 from holdfast.core.outputs import require_room
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_key", "ensure_thread", "thread_id"]
 
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LONGEST_KEY: Final = 1_024
 
 
@@ -40,7 +38,7 @@ def check_key(key: object) -> str:
 
 def thread_id(key: str) -> str:
     """Give the workflow id of a key: the key itself if it is one, else ``t-`` and 26 characters of its SHA-256."""
-    if _ID.fullmatch(key):
+    if is_id(key):
         return key
     return f"t-{base64.b32encode(hashlib.sha256(key.encode()).digest()).decode().lower()[:26]}"
 
@@ -51,16 +49,9 @@ def ensure_thread(run: Instance, key: str, value: object, workflow: Callable[...
     Raises:
         PayloadError: The input is not JSON or too large, the key cannot be kept, or too much is on its way.
     """
-    name = run.definition.name if workflow is None else _name_of(run, workflow)
+    name = run.definition.name if workflow is None else workflow_named(run, workflow)[0]
     raw = encode(value, f"input of workflow {name!r}", limit=run.host.payload_limit)
     details = {"workflow_id": thread_id(check_key(key)), "key": key}
     command_id = run.loop.lineage().next_id()
     require_room(run, command_id, name)
     run.issue(Command(EventType.THREAD_ENSURED, run.loop.now_ms, command_id, name, raw, details))
-
-
-def _name_of(run: Instance, workflow: Callable[..., Any] | str) -> str:
-    known = run.host.registry.find(workflow)
-    if known is not None:
-        return known.name
-    return workflow if isinstance(workflow, str) else WorkflowDefinition.of(workflow).name

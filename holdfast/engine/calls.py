@@ -9,9 +9,10 @@ from holdfast.core.errors import CorruptDocumentError, UpdateRejectedError, Work
 from holdfast.core.failure import FailureInfo
 from holdfast.core.history import EventType
 from holdfast.core.ids import check_id, check_text
+from holdfast.core.refs import check_ref_id
 from holdfast.engine.asking import finished_query, run_query
 from holdfast.engine.handle import WorkflowHandle
-from holdfast.engine.runs.answers import RefAnswer
+from holdfast.engine.runs.answers import RefAnswer, Resolution
 from holdfast.engine.runs.control import Cancel, Pause, Resume, Terminate
 from holdfast.engine.runs.items import APPLIED_BEFORE, Look, Signal, Update
 from holdfast.engine.runs.starting import Purge, Rerun, Started, cut_history
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from holdfast.engine.commits.reader import StoredRun
     from holdfast.engine.engine import Engine
     from holdfast.engine.lifecycle import Parts
-    from holdfast.engine.runs.answers import Resolution
 
 __all__ = ["RunCalls"]
 
@@ -95,7 +95,7 @@ class RunCalls:
             PayloadError: The answer is not JSON or too large, or 1,000 wait for refs that do not exist yet.
             ValueError: There are both, a value and an error.
         """
-        check_text(ref, "ref id", longest=1_024)
+        check_ref_id(ref)
         if value is not None and error is not None:
             message = "a ref is answered by a value or by an error, not by both"
             raise ValueError(message)

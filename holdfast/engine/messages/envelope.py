@@ -13,7 +13,7 @@ from holdfast.core.strict_json import JsonError, load
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Envelope", "envelope_of", "read_envelope"]
+__all__ = ["Envelope", "envelope_of", "load_message", "read_envelope"]
 
 _CONTENT: Final = frozenset({"data", "data_base64"})
 
@@ -55,7 +55,7 @@ def read_envelope(value: bytes) -> Envelope:
 
     Source: CloudEvents 1.0, JSON event format.
     """
-    found = _load(value, "the message")
+    found = load_message(value, "the message")
     return envelope_of(found) if isinstance(found, dict) and "specversion" in found else Envelope({}, found)
 
 
@@ -74,7 +74,12 @@ def envelope_of(found: Mapping[str, Any]) -> Envelope:
     return Envelope(attributes, data)
 
 
-def _load(value: bytes, what: str) -> Any:  # noqa: ANN401 - any JSON value
+def load_message(value: bytes, what: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Read JSON that came with a message.
+
+    Raises:
+        PayloadError: It is not JSON that can be kept.
+    """
     try:
         return load(value)
     except JsonError as error:
@@ -89,4 +94,4 @@ def _from_base64(text: object) -> Any:  # noqa: ANN401 - any JSON value
     except binascii.Error as error:
         message = f"data_base64 is not base64: {error}"
         raise PayloadError(message, field="data_base64") from error
-    return _load(raw, "the content in data_base64")
+    return load_message(raw, "the content in data_base64")

@@ -10,15 +10,13 @@ import orjson
 
 from holdfast.core.codec import encode
 from holdfast.core.errors import PayloadError
-from holdfast.core.ids import check_text
-from holdfast.core.strict_json import JsonError, load
+from holdfast.core.refs import check_ref_id
 from holdfast.core.threads import check_key, thread_id
-from holdfast.engine.messages.envelope import Envelope, read_envelope
+from holdfast.engine.messages.envelope import Envelope, load_message, read_envelope
 from holdfast.engine.messages.routing import Message, identity
 
-__all__ = ["ResumeKind", "ResumeMessage", "ResumeTopic", "init_record", "read_resume"]
+__all__ = ["ResumeKind", "ResumeMessage", "ResumeTopic", "init_record", "read_resume", "start_of"]
 
-_LONGEST_REF: Final = 1_024
 _NAMES_THREAD: Final = ("workflowid", "partitionkey", "subject")
 
 
@@ -89,11 +87,11 @@ def read_resume(value: bytes, key: str, given: str, entry: str, *, limit: int) -
         "signal": "",
     }
     text = envelope.data if isinstance(envelope.data, str) else ""
-    kind = next((kind for kind in _STARTS if text.startswith(kind.value)), None)
+    kind = start_of(text)
     if kind is not None:
         workflow = envelope.text("workflow") or entry
         return ResumeMessage(**fields, kind=kind, start=_named(workflow), payload=_input(kind, text, limit))
-    data = _read(text, "the record") if text else envelope.data
+    data = load_message(text.encode(), "the record") if text else envelope.data
     if not isinstance(data, dict) or "ref" not in data:
         message = 'a record must be "new:" or "init:" and JSON, or an object with a "ref" and a "value" or an "error"'
         raise PayloadError(message)
@@ -102,9 +100,14 @@ def read_resume(value: bytes, key: str, given: str, entry: str, *, limit: int) -
     return ResumeMessage(
         **fields,
         kind=ResumeKind.REJECTION if rejects else ResumeKind.ANSWER,
-        ref=check_text(data["ref"], "ref id", longest=_LONGEST_REF),
+        ref=check_ref_id(data["ref"]),
         payload=encode(answer, "answer to a ref", limit=limit),
     )
+
+
+def start_of(text: str) -> ResumeKind | None:
+    """Say how a text starts a thread; None where it does not."""
+    return next((kind for kind in _STARTS if text.startswith(kind.value)), None)
 
 
 def init_record(workflow: str, raw: bytes) -> bytes:
@@ -115,27 +118,18 @@ def init_record(workflow: str, raw: bytes) -> bytes:
 
 def _opened(value: bytes) -> Envelope:
     """Take a record for the text that it is, where that is no JSON but the beginning of a start."""
-    for kind in _STARTS:
-        if value.startswith(kind.value.encode()):
-            try:
-                return Envelope({}, value.decode())
-            except UnicodeDecodeError as error:
-                message = f"the record is not UTF-8: {error.reason}"
-                raise PayloadError(message) from error
-    return read_envelope(value)
+    if not any(value.startswith(kind.value.encode()) for kind in _STARTS):
+        return read_envelope(value)
+    try:
+        return Envelope({}, value.decode())
+    except UnicodeDecodeError as error:
+        message = f"the record is not UTF-8: {error.reason}"
+        raise PayloadError(message) from error
 
 
 def _input(kind: ResumeKind, text: str, limit: int) -> bytes:
-    given = _read(text.removeprefix(kind.value), f"what follows {kind.value}")
+    given = load_message(text.removeprefix(kind.value).encode(), f"what follows {kind.value}")
     return encode(given, "input of a thread", limit=limit)
-
-
-def _read(text: str, what: str) -> Any:  # noqa: ANN401 - any JSON value
-    try:
-        return load(text.encode())
-    except JsonError as error:
-        message = f"{what} cannot be read: {error}"
-        raise PayloadError(message, field=error.field) from error
 
 
 def _named(workflow: str) -> str:

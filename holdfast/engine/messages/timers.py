@@ -18,6 +18,7 @@ from holdfast.core.ids import short_hash
 from holdfast.core.strict_json import JsonError, load
 from holdfast.core.threads import check_key
 from holdfast.engine.messages.envelope import Envelope, read_envelope
+from holdfast.engine.messages.resume import start_of
 from holdfast.engine.messages.routing import Message, identity
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ SCHEDULER: Final = "workflow-scheduler"
 """The workflow that carries the records out, one run for each address: `holdfast.patterns.scheduler`."""
 
 _MILLISECONDS: Final = re.compile(r"\+?[0-9]{1,15}")
-_STARTS: Final = ("new:", "init:")
 
 
 def read_timer(value: bytes, key: str, given: str, *, limit: int) -> Message:
@@ -104,7 +104,7 @@ def _bars(text: str) -> Iterator[int]:
 
 
 def _is_record(text: str) -> bool:
-    if text.startswith(_STARTS):
+    if start_of(text) is not None:
         return True
     try:
         found = load(text.encode()) if text.startswith("{") else None
