@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.integration.backends import postgres_server, redis_server
 from tests.integration.processes import Server
-from tests.integration.sidecar import Sidecar, StateComponent
+from tests.integration.sidecar import Sidecar, StateComponent, state_component
 from tools.run_dapr import programs
 
 if TYPE_CHECKING:
@@ -50,21 +50,11 @@ class World:
 @contextlib.contextmanager
 def backend(kind: str, folder: Path) -> Iterator[tuple[StateComponent, dict[str, Server]]]:
     """Run what the component of a kind keeps its data in; it has every write on the disk before it answers."""
-    actors = {"actorStateStore": "true"}  # Dapr Workflow keeps its state in actors
-    server: Server | None = None
-    if kind == "redis":
-        server, port = redis_server(folder)
-        metadata = {"redisHost": f"127.0.0.1:{port}", "redisPassword": ""}
-        component = StateComponent("statestore", "state.redis", {**metadata, **actors})
-    elif kind == "postgresql":
-        server, port = postgres_server(folder)
-        address = f"host=127.0.0.1 port={port} user=postgres dbname=postgres connect_timeout=5"
-        component = StateComponent("statestore", "state.postgresql", {"connectionString": address, **actors}, "v2")
-    elif kind == "sqlite":
-        metadata = {"connectionString": str(folder / "state.db")}
-        component = StateComponent("statestore", "state.sqlite", {**metadata, **actors})
-    else:
-        component = StateComponent("statestore", "state.in-memory", actors)
+    server, where = None, str(folder / "state.db")
+    if kind in {"redis", "postgresql"}:
+        server, port = (redis_server if kind == "redis" else postgres_server)(folder)
+        where = str(port)
+    component = state_component(kind, where, actorStateStore="true")  # Dapr Workflow keeps its state in actors
     if server is None:
         yield component, {}
         return

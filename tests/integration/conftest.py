@@ -16,7 +16,7 @@ from tests.integration.backends import postgres_server, redis_server
 from tests.integration.beside import Beside
 from tests.integration.processes import Server
 from tests.integration.shipped import ShippedSidecar
-from tests.integration.sidecar import Resource, Sidecar, StateComponent
+from tests.integration.sidecar import Resource, Sidecar, StateComponent, state_component
 
 KINDS = ("in-memory", "redis", "sqlite", "postgresql")
 StartSidecar = Callable[..., Sidecar]
@@ -70,16 +70,9 @@ def component(request: pytest.FixtureRequest, tmp_path: Path) -> StateComponent:
 
 def component_of(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> StateComponent:
     """Describe a state component, named ``statestore``, on a backend that is started if need be."""
-    if kind == "redis":
-        _, port = request.getfixturevalue("redis")
-        return StateComponent("statestore", "state.redis", {"redisHost": f"127.0.0.1:{port}", "redisPassword": ""})
-    if kind == "postgresql":
-        _, port = request.getfixturevalue("postgres")
-        address = f"host=127.0.0.1 port={port} user=postgres dbname=postgres connect_timeout=5"
-        return StateComponent("statestore", "state.postgresql", {"connectionString": address}, version="v2")
-    if kind == "sqlite":
-        return StateComponent("statestore", "state.sqlite", {"connectionString": str(tmp_path / "state.db")})
-    return StateComponent("statestore", "state.in-memory", {})
+    server = {"redis": "redis", "postgresql": "postgres"}.get(kind)
+    where = str(request.getfixturevalue(server)[1]) if server else str(tmp_path / "state.db")
+    return state_component(kind, where)
 
 
 @pytest.fixture

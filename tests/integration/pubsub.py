@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-from tests.integration.sidecar import ROOT, StateComponent, Text
+from tests.integration.sidecar import ROOT, StateComponent, Text, state_component
 
 CLOUD_EVENT = "application/cloudevents+json"
 
@@ -40,7 +40,7 @@ def redis_pubsub(port: int, name: str = "pubsub", **metadata: str) -> StateCompo
 
 
 def redis_state(port: int) -> StateComponent:
-    return StateComponent("statestore", "state.redis", {"redisHost": f"127.0.0.1:{port}", "redisPassword": ""})
+    return state_component("redis", str(port))
 
 
 def signal_event(workflow_id: str, id: str, data: object, signal: str = "n", **attributes: object) -> dict[str, Any]:

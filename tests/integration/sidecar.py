@@ -70,6 +70,26 @@ class StateComponent:
         )
 
 
+def state_component(kind: str, where: str, **metadata: str) -> StateComponent:
+    """Describe a state component, named ``statestore``.
+
+    Args:
+        kind: ``redis``, ``postgresql``, ``sqlite`` or ``in-memory``.
+        where: The port of its server, or its file; nothing for memory.
+        metadata: Other settings.
+    """
+    version = "v1"
+    match kind:
+        case "redis":
+            metadata = {"redisHost": f"127.0.0.1:{where}", "redisPassword": "", **metadata}
+        case "postgresql":
+            address = f"host=127.0.0.1 port={where} user=postgres dbname=postgres connect_timeout=5"
+            metadata, version = {"connectionString": address, **metadata}, "v2"
+        case "sqlite":
+            metadata = {"connectionString": where, **metadata}
+    return StateComponent("statestore", f"state.{kind}", metadata, version)
+
+
 def _configuration(folder: Path, denied: Sequence[str]) -> Path:
     """Write one that names a way to find other sidecars which does not exist: the default asks the whole network."""
     path = folder / "configuration.yaml"
