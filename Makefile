@@ -78,14 +78,15 @@ bench: $(DEV) ## measure the engine in memory and on SQLite
 
 ##@ Maintain
 
+EXTRAS  := --extra service --extra dapr --extra kafka --extra nats --extra inngest --extra otel --extra tools
 COMPILE := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --build-deps-for editable \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
 .PHONY: lock
 lock: export CUSTOM_COMPILE_COMMAND = make lock
 lock: $(DEV) ## renew the hash-locked files in requirements/
-	$(COMPILE) --extra service --extra dapr --extra otel --extra tools --output-file requirements/service.txt pyproject.toml
-	$(COMPILE) --extra service --extra dapr --extra otel --extra tools --extra dev --constraint requirements/service.txt --output-file requirements/dev.txt pyproject.toml
+	$(COMPILE) $(EXTRAS) --output-file requirements/service.txt pyproject.toml
+	$(COMPILE) $(EXTRAS) --extra dev --constraint requirements/service.txt --output-file requirements/dev.txt pyproject.toml
 
 .PHONY: clean
 clean: ## remove .venv, caches and build products (never var/, where the runs are)
