@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -17,7 +16,6 @@ from holdfast.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from holdfast.core.durations import Duration
 
 __all__ = [
     "TOKEN_HINT",
@@ -29,7 +27,6 @@ __all__ = [
     "is_component_missing",
     "is_too_large",
     "read_metadata",
-    "seconds_of",
     "sidecar_address",
     "status_of",
     "words_of",
@@ -112,11 +109,6 @@ def connect(address: str) -> tuple[grpc.aio.Channel, Any]:
         channel = grpc.aio.insecure_channel(endpoint.endpoint, options)
     stub: Any = api_service_v1.DaprStub
     return channel, stub(channel)
-
-
-def seconds_of(duration: Duration) -> float:
-    """Give a duration in the form in which calls are told how long they may take."""
-    return duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
 
 
 class MetadataClient(Protocol):

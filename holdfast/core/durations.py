@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 
-__all__ = ["Duration", "milliseconds"]
+__all__ = ["Duration", "milliseconds", "seconds_of"]
 
 _LONGEST_SECONDS = 100 * 365.25 * 24 * 3600
 
@@ -35,3 +35,8 @@ def milliseconds(value: Duration, what: str) -> int:
         message = f"{what} must be between 0 seconds and 100 years, not {seconds} seconds"
         raise ValueError(message)
     return math.ceil(round(seconds * 1000, 6))
+
+
+def seconds_of(duration: Duration) -> float:
+    """Give a duration in the form in which calls are told how long they may take."""
+    return duration.total_seconds() if isinstance(duration, timedelta) else float(duration)

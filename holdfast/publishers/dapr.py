@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 import grpc
 from dapr.proto import api_v1
 
+from holdfast.core.durations import seconds_of
 from holdfast.core.errors import PublishError
 from holdfast.publishers.cloud_events import CONTENT_TYPE, cloud_event
 from holdfast.sidecar import (
@@ -16,7 +17,6 @@ from holdfast.sidecar import (
     connect,
     is_component_missing,
     read_metadata,
-    seconds_of,
     sidecar_address,
     status_of,
     words_of,

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 import grpc
 
+from holdfast.core.durations import seconds_of
 from holdfast.core.errors import StoreError, UnsupportedOperationError
 from holdfast.ports import Conflict
-from holdfast.sidecar import SidecarToken, connect, read_metadata, seconds_of, sidecar_address
+from holdfast.sidecar import SidecarToken, connect, read_metadata, sidecar_address
 from holdfast.stores.dapr_component import Component
 from holdfast.stores.dapr_errors import refused_to_open
 from holdfast.stores.dapr_kinds import UNGUARDED, find_kind

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from holdfast.core.durations import seconds_of
 from holdfast.core.errors import StoreError, StoreUnavailableError
 from holdfast.ports import Capabilities
 from holdfast.stores.limits import check_reads, check_writes
@@ -18,6 +18,7 @@ from holdfast.stores.store_thread import StoreThread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from datetime import timedelta
     from os import PathLike
 
     from holdfast.ports import Conflict, Document, Write, Written
@@ -74,8 +75,7 @@ class SqliteStore:
             msg = f"SqliteStore needs the path of a file, not {str(path)!r}; MemoryStore keeps documents in memory"
             raise StoreError(msg)
         self._path = Path(path)
-        seconds = busy_timeout.total_seconds() if isinstance(busy_timeout, timedelta) else busy_timeout
-        self._busy_timeout_seconds = seconds
+        self._busy_timeout_seconds = seconds_of(busy_timeout)
         self._session: _Session | None = None
 
     @property
