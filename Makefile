@@ -52,7 +52,7 @@ coverage: $(DEV) ## run the tests and show the branches they miss
 	$(BIN)/pytest -n 2 --cov --cov-report=term-missing
 
 .PHONY: chaos
-chaos: $(DEV) ## kill processes at full count and check what survives
+chaos: $(DEV) store-servers ## kill processes at full count and check what survives
 	$(BIN)/pytest -m chaos
 
 .PHONY: chaos-dapr
@@ -70,6 +70,14 @@ dapr-runtime: ## build daprd, placement and scheduler into a cache, once (needs 
 .PHONY: test-dapr
 test-dapr: $(DEV) dapr-runtime ## run the tests beside a real sidecar, Redis and PostgreSQL
 	$(BIN)/pytest -m integration
+
+.PHONY: store-servers
+store-servers: ## get nats-server and a Kafka broker into a cache, once (needs Go, Maven and Java 17)
+	@tools/store-servers/build
+
+.PHONY: test-stores
+test-stores: $(DEV) store-servers ## run the tests of the stores on real servers of Kafka, NATS and Inngest's protocol
+	$(BIN)/pytest -m stores
 
 .PHONY: bench
 bench: $(DEV) ## measure the engine in memory and on SQLite

@@ -14,20 +14,19 @@ import pytest
 from tests.integration.application import Application
 from tests.integration.backends import postgres_server, redis_server
 from tests.integration.beside import Beside
-from tests.integration.processes import Server
+from tests.integration.processes import Backend, serving
 from tests.integration.shipped import ShippedSidecar
 from tests.integration.sidecar import Resource, Sidecar, StateComponent, state_component
 
 KINDS = ("in-memory", "redis", "sqlite", "postgresql")
 StartSidecar = Callable[..., Sidecar]
 Ship = Callable[..., ShippedSidecar]
-Backend = tuple[Server, int]
 AnySidecar = TypeVar("AnySidecar", Sidecar, ShippedSidecar)
 
 
 @pytest.fixture(scope="session")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    yield from _running(redis_server(tmp_path_factory.mktemp("redis")))
+    yield from serving(redis_server(tmp_path_factory.mktemp("redis")))
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def own_redis(tmp_path: Path) -> Iterator[Backend]:
     """A Redis for one test alone, which may count what is in it, or end it."""
     folder = tmp_path / "redis"
     folder.mkdir()
-    yield from _running(redis_server(folder))
+    yield from serving(redis_server(folder))
 
 
 @pytest.fixture
@@ -50,16 +49,7 @@ def service(tmp_path: Path) -> Iterator[Beside]:
 def postgres() -> Iterator[Backend]:
     # Not in a folder of pytest's, which lets in nobody but the user that the tests run as.
     with tempfile.TemporaryDirectory(prefix="holdfast-postgres-") as folder:
-        yield from _running(postgres_server(Path(folder)))
-
-
-def _running(backend: Backend) -> Iterator[Backend]:
-    server, _ = backend
-    server.start()
-    try:
-        yield backend
-    finally:
-        server.stop()
+        yield from serving(postgres_server(Path(folder)))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tools.run_dapr import network
@@ -141,6 +141,20 @@ class Server:
             process.kill()
             process.wait(timeout=15)
         until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), "its children have ended")
+
+
+Backend = tuple[Server, int]
+"""A server, and the port where it serves."""
+
+
+def serving(backend: Backend) -> Iterator[Backend]:
+    """Start a server, and stop it after it was used: the middle of a fixture."""
+    server, _ = backend
+    server.start()
+    try:
+        yield backend
+    finally:
+        server.stop()
 
 
 def _children_of(pid: int) -> list[str]:

@@ -16,9 +16,9 @@ from holdfast import Engine, PublishError, WorkflowContext, workflow
 from holdfast.ports import Record
 from holdfast.publishers.dapr import DaprPublisher
 from holdfast.stores import SqliteStore
-from tests.integration.conftest import Backend, StartSidecar
+from tests.integration.conftest import StartSidecar
 from tests.integration.listener import Listener
-from tests.integration.processes import SECONDS, until
+from tests.integration.processes import SECONDS, Backend, until
 from tests.integration.redis_streams import ask, events_of
 from tests.integration.sidecar import Sidecar, StateComponent
 from tests.play import Code

@@ -18,7 +18,8 @@ from holdfast.ports import ABSENT, ANY, Conflict, Write, Written
 from holdfast.sidecar import connect
 from holdfast.stores.dapr import DaprStore
 from holdfast.stores.dapr_client import SidecarClient
-from tests.integration.conftest import KINDS, Backend, StartSidecar
+from tests.integration.conftest import KINDS, StartSidecar
+from tests.integration.processes import Backend
 from tests.integration.sidecar import Sidecar, StateComponent
 
 pytestmark = pytest.mark.integration

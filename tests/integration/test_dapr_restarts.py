@@ -13,8 +13,8 @@ import requests
 
 from holdfast import ActivityContext, Engine, FencedError, WorkflowContext, activity
 from holdfast.stores.dapr import DaprStore
-from tests.integration.conftest import KINDS, Backend
-from tests.integration.processes import Server, until
+from tests.integration.conftest import KINDS
+from tests.integration.processes import Backend, Server, until
 from tests.integration.sidecar import Sidecar, StateComponent
 from tests.service.kit import Process
 

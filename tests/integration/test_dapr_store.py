@@ -11,7 +11,8 @@ import pytest
 from holdfast.ports import ABSENT, StateStore, Write, Written
 from holdfast.stores.dapr import DaprStore
 from holdfast.testing.store_conformance import CHECKS, Check, CheckNotApplicableError, StoreFactory
-from tests.integration.conftest import KINDS, Backend
+from tests.integration.conftest import KINDS
+from tests.integration.processes import Backend
 from tests.integration.sidecar import Sidecar
 
 pytestmark = pytest.mark.integration

@@ -12,8 +12,8 @@ import pytest
 
 from tests.integration.backends import redis_server
 from tests.integration.beside import Beside
-from tests.integration.conftest import Backend, StartSidecar
-from tests.integration.processes import until
+from tests.integration.conftest import StartSidecar
+from tests.integration.processes import Backend, until
 from tests.integration.pubsub import (
     RESILIENCY,
     SUBSCRIPTIONS,

@@ -11,9 +11,9 @@ import requests
 
 from holdfast.core.threads import thread_id
 from tests.integration.beside import Beside
-from tests.integration.conftest import Backend, Ship, StartSidecar
+from tests.integration.conftest import Ship, StartSidecar
 from tests.integration.listener import Listener
-from tests.integration.processes import until
+from tests.integration.processes import Backend, until
 from tests.integration.pubsub import redis_pubsub
 from tests.integration.shipped import ON_REDIS, redis_at
 from tests.integration.sidecar import Sidecar

@@ -11,8 +11,8 @@ import requests
 
 from holdfast.ports import ABSENT, Write
 from holdfast.stores.dapr import DaprStore
-from tests.integration.conftest import Backend, Ship
-from tests.integration.processes import until
+from tests.integration.conftest import Ship
+from tests.integration.processes import Backend, until
 from tests.integration.shipped import ShippedSidecar, redis_at
 
 pytestmark = pytest.mark.integration

@@ -12,8 +12,8 @@ from holdfast.ports import StateStore
 from holdfast.stores.dapr import DaprStore
 from holdfast.testing.store_conformance import CHECKS, CheckNotApplicableError, StoreFactory
 from tests.integration.application import Application
-from tests.integration.conftest import Backend, Ship
-from tests.integration.processes import until
+from tests.integration.conftest import Ship
+from tests.integration.processes import Backend, until
 from tests.integration.shipped import ShippedSidecar, redis_at
 from tests.integration.test_dapr_store import REDIS_FORGETS
 

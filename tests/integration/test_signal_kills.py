@@ -19,9 +19,9 @@ import pytest
 
 from tests.integration.accounts import Ledger, check_dead_letters, check_ledger, check_results
 from tests.integration.beside import Beside
-from tests.integration.conftest import Backend, Ship
+from tests.integration.conftest import Ship
 from tests.integration.load import Plan, arguments
-from tests.integration.processes import Server, until
+from tests.integration.processes import Backend, Server, until
 from tests.integration.pubsub import left_over
 from tests.integration.shipped import ON_REDIS, ShippedSidecar, redis_at
 from tests.integration.sidecar import ROOT

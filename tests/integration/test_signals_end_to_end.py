@@ -10,9 +10,9 @@ import pytest
 
 from tests.integration.accounts import check_dead_letters
 from tests.integration.beside import Beside
-from tests.integration.conftest import Backend, Ship, StartSidecar
+from tests.integration.conftest import Ship, StartSidecar
 from tests.integration.load import Plan, arguments
-from tests.integration.processes import until
+from tests.integration.processes import Backend, until
 from tests.integration.pubsub import left_over, redis_pubsub
 from tests.integration.shipped import ON_REDIS, redis_at
 from tests.integration.sidecar import ROOT

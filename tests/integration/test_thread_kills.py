@@ -21,8 +21,8 @@ from holdfast.core.definitions import WorkflowDefinition
 from tests.chaos.scenarios import SCENARIOS, Emitted, Reply, Scenario
 from tests.chaos.threads import World
 from tests.integration.beside import Beside
-from tests.integration.conftest import Backend, Ship, StartSidecar
-from tests.integration.processes import until
+from tests.integration.conftest import Ship, StartSidecar
+from tests.integration.processes import Backend, until
 from tests.integration.pubsub import Publisher, left_over, redis_pubsub
 from tests.integration.redis_streams import events_of
 from tests.integration.shipped import ON_REDIS, redis_at
