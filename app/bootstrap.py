@@ -1,20 +1,18 @@
-"""From settings to an engine: the one place that names concrete stores and publishers."""
+"""From settings to an engine: the one place that makes stores and publishers."""
 
 from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.errors import StartupError
 from app.modules import load_functions
 from app.sidecar.subscriptions import mappings
-from holdfast import EngineThread, StoreError
+from holdfast import EngineThread, StoreError, UnknownProviderError, stores
 from holdfast.core.outputs import RESUME_TOPIC
 from holdfast.patterns import scheduler
 from holdfast.publishers import LocalBus
-from holdfast.stores import MemoryStore, SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,45 +27,29 @@ __all__ = ["build_engine", "build_spans", "make_publisher", "make_store"]
 
 _log = logging.getLogger("holdfast.service")
 
-_SQLITE = "sqlite:///"
-_MEMORY = "memory:"
 _DAPR = "dapr:"
 _LOCAL = "local"
 _FILE_WAIT = timedelta(seconds=30)
-_SIDECAR_WAIT = timedelta(minutes=5)
+_SERVER_WAIT = timedelta(minutes=5)
 
 
 def make_store(settings: Settings) -> StateStore:
     """Make the store that the settings name.
 
     Raises:
-        StartupError: There is none of that kind.
+        StartupError: There is none of that kind, its URL is not right, or an extra has to be installed.
     """
-    if settings.store == _MEMORY:
-        return MemoryStore()
-    if settings.store.startswith(_SQLITE) and len(settings.store) > len(_SQLITE):
-        path = Path(settings.store.removeprefix(_SQLITE))
-        return SqliteStore(path, busy_timeout=_FILE_WAIT if settings.store_wait is None else settings.store_wait)
-    if settings.store.startswith(_DAPR) and len(settings.store) > len(_DAPR):
-        return _dapr_store(settings.store.removeprefix(_DAPR), settings)
-    message = (
-        f"HOLDFAST_STORE: {settings.store!r} is not a store: write sqlite:///path/to/file.db, dapr:component or memory:"
-    )
-    raise StartupError(message)
-
-
-def _dapr_store(component: str, settings: Settings) -> StateStore:
-    """Make a store on a component of the sidecar; what it needs is an extra, and takes a while to import."""
     try:
-        from holdfast.stores.dapr import DaprStore  # noqa: PLC0415 - as above
-    except ModuleNotFoundError as error:
-        message = f"HOLDFAST_STORE: {settings.store!r} needs the extra: pip install 'holdfast[dapr]' ({error})"
+        return stores.open(settings.store, wait=_store_wait(settings))
+    except (StoreError, UnknownProviderError) as error:
+        message = f"HOLDFAST_STORE: {error}"
         raise StartupError(message) from error
-    return DaprStore(component, connect_timeout=_sidecar_wait(settings))
 
 
-def _sidecar_wait(settings: Settings) -> timedelta:
-    return _SIDECAR_WAIT if settings.store_wait is None else settings.store_wait
+def _store_wait(settings: Settings) -> timedelta:
+    """Give another process time to let go of a file, and a server that is started along with us time to answer."""
+    default = _FILE_WAIT if settings.store_kind == "sqlite" else _SERVER_WAIT
+    return default if settings.store_wait is None else settings.store_wait
 
 
 def make_publisher(settings: Settings) -> Publisher:
@@ -86,7 +68,8 @@ def make_publisher(settings: Settings) -> Publisher:
     except ModuleNotFoundError as error:
         message = f"HOLDFAST_PUBLISHER: {settings.publisher!r} needs the extra: pip install 'holdfast[dapr]' ({error})"
         raise StartupError(message) from error
-    return DaprPublisher(settings.publisher.removeprefix(_DAPR), connect_timeout=_sidecar_wait(settings))
+    wait = _SERVER_WAIT if settings.store_wait is None else settings.store_wait
+    return DaprPublisher(settings.publisher.removeprefix(_DAPR), connect_timeout=wait)
 
 
 def _warn_of_lost_outputs(definitions: Iterable[WorkflowDefinition], bus: LocalBus) -> None:
@@ -147,8 +130,8 @@ def build_engine(settings: Settings, on_fenced: Callable[[FencedError], None]) -
             f"and HOLDFAST_RESUME_TOPIC {settings.resume_topic!r} is not that"
         )
         raise StartupError(message)
+    functions = load_functions(settings.workflows)  # first: a module may register a kind of store
     store, publisher = make_store(settings), make_publisher(settings)
-    functions = load_functions(settings.workflows)
     if not functions.workflows:
         _log.warning("no workflows are loaded: set HOLDFAST_WORKFLOWS=module,module")
     try:

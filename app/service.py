@@ -33,6 +33,7 @@ CLOSE_SECONDS: Final = 12.0
 """How much longer than the drain of its activities closing the engine may take before it is given up."""
 _LOOK_SECONDS: Final = 2.0
 """How long whoever asks for numbers waits for an engine whose thread is held."""
+_ON_SERVERS: Final = frozenset({"inngest", "kafka", "nats"})
 _PROBE_ID: Final = "holdfast-readiness-probe"
 
 _log = logging.getLogger("holdfast.service")
@@ -97,10 +98,16 @@ class Service:
         _log.info("the engine is open, with %d workflows", len(self.definitions()))
 
     def _say_what_it_waits_for(self, thread: EngineThread) -> None:
-        """Tell a sidecar that is away from a store that another process uses."""
+        """Tell a sidecar that is away from a store that another process uses, as far as that can be told."""
+        kind = self.settings.store_kind
         # What a component can do is known once the sidecar has answered; one that guards nothing is never opened.
-        is_away = self.settings.store.startswith("dapr:") and thread.engine.capabilities.guard == "none"
-        _log.warning("still waiting for the %s", "sidecar to answer" if is_away else "store to be free")
+        if kind == "dapr" and thread.engine.capabilities.guard == "none":
+            what = "sidecar to answer"
+        elif kind in _ON_SERVERS:
+            what = f"store: for the server of {kind} to answer, or for another process to let go of the runs"
+        else:
+            what = "store to be free"
+        _log.warning("still waiting for the %s", what)
 
     def trace_with(self, spans: Spans | None, thread: EngineThread) -> None:
         """Make spans of requests, and let an engine make those of activities."""

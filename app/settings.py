@@ -83,10 +83,11 @@ class Settings(BaseSettings):
     """How the service runs.
 
     Attributes:
-        store: Where runs are kept: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``dapr:component``
-            for a state component of the sidecar, or ``memory:``.
+        store: Where runs are kept: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``memory:``,
+            ``dapr:component`` for a state component of the sidecar, ``kafka://host:port/topic``,
+            ``nats://host:port/bucket`` or ``inngest+http://host:port``; `docs/reference/stores.md` has all forms.
         store_wait: How long to wait at start for the store: until another process lets go of a file (30 seconds by
-            default), or a sidecar answers (5 minutes).
+            default), or a sidecar or server answers (5 minutes).
         publisher: Where outputs go: ``dapr:component`` for a pub/sub component of the sidecar, or ``local``: they are
             not heard outside of this process.
         workflows: The modules whose workflows and activities it runs; see `app.modules`.
@@ -125,7 +126,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True
     )
 
-    store: str = "sqlite:///holdfast.db"
+    store: str = Field(default="sqlite:///holdfast.db", repr=False)  # it may hold a password
     store_wait: DurationField | None = None
     publisher: str = "local"
     workflows: Annotated[tuple[str, ...], NoDecode] = ()
@@ -154,6 +155,11 @@ class Settings(BaseSettings):
     tracing: bool = False
     log_format: Literal["json", "console", "auto"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def store_kind(self) -> str:
+        """The kind of store, as `holdfast.stores.names` has it: all of `store` that may be shown."""
+        return self.store.partition(":")[0].partition("+")[0]
 
     def sidecar_callback_token(self) -> Secret:
         """Give what the sidecar presents when it calls."""

@@ -47,7 +47,7 @@ def _readiness() -> Response:
     trouble = probe.trouble()
     if trouble:
         return problem_response(NO_REDELIVERY, trouble)
-    return json_response({"status": "ready", "store": service().settings.store.partition(":")[0]})
+    return json_response({"status": "ready", "store": service().settings.store_kind})
 
 
 @api.operation("GET", "/metrics", answers={200: CONTENT_TYPE})

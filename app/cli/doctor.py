@@ -109,6 +109,7 @@ def _from_here() -> Iterator[Finding]:
     # A command that only asks a service must not need to load one.
     from app.diagnosis.inside import check_tokens  # noqa: PLC0415
     from app.diagnosis.sidecar import check_sidecar, needs_sidecar  # noqa: PLC0415
+    from app.diagnosis.store import check_store  # noqa: PLC0415
     from app.errors import StartupError  # noqa: PLC0415
     from app.settings import load_settings  # noqa: PLC0415
 
@@ -117,6 +118,7 @@ def _from_here() -> Iterator[Finding]:
     except StartupError as error:
         yield Finding("settings", "wrong", str(error), "the service would not start with the settings of this shell")
         return
+    yield from check_store(settings)
     yield from check_tokens(settings, 0)
     if needs_sidecar(settings):
         yield from check_sidecar(settings, serves=False)

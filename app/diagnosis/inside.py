@@ -84,7 +84,7 @@ def _store(capabilities: Capabilities, store: str) -> Iterator[Finding]:
         advice = "set HOLDFAST_STORE=sqlite:///path/to/file.db for runs that survive a restart"
         yield Finding("store", "warning", f"runs are kept in {store}, and forgotten with it", advice)
     elif capabilities.guard == "none":
-        advice = "let one process alone use it, or choose another: docs/how-to/choose-a-store.md"
+        advice = "let one process alone use it, or choose another: docs/reference/stores.md"
         yield Finding("store", "warning", "nothing keeps a second process from writing over the runs", advice)
     else:
         yield Finding("store", "ok", f"{store}: durable, guarded by {capabilities.guard}")

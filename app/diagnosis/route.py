@@ -43,7 +43,7 @@ def _findings() -> Iterator[Finding]:
     except (NotReadyError, HoldfastError) as error:
         yield Finding("engine", "wrong", str(error), "see the log of the service; the store may be away")
     else:
-        yield from check_inside(facts, settings.store.partition(":")[0])
+        yield from check_inside(facts, settings.store_kind)
     yield from check_tokens(settings, refusals.count)
     if needs_sidecar(settings) or _has_called(probe.found):
         yield from check_sidecar(settings, serves=True)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_redelivery", "check_sidecar", "needs_sidecar"]
 
-_DAPR: Final = "dapr:"
 _UNAUTHORIZED: Final = 401
 _REFUSED: Final = frozenset({403, 404})
 _NOT_YET: Final = {
@@ -35,7 +34,7 @@ _SAFE: Final = (1, 17, 5)
 
 def needs_sidecar(settings: Settings) -> bool:
     """Say whether the service cannot do without one."""
-    return settings.store.startswith(_DAPR)
+    return settings.store_kind == "dapr"
 
 
 def check_sidecar(settings: Settings, *, serves: bool) -> Iterator[Finding]:
@@ -57,7 +56,7 @@ def check_sidecar(settings: Settings, *, serves: bool) -> Iterator[Finding]:
         return
     yield _version(metadata)
     if needs_sidecar(settings):
-        yield _state(metadata, settings.store.removeprefix(_DAPR))
+        yield _state(metadata, settings.store.removeprefix("dapr:"))
     known = {each.get("name"): each for each in metadata.get("components", [])}
     for name in pubsubs(settings):
         yield _pubsub(name, known)

@@ -5,6 +5,7 @@ The sidecar here is a stand-in that answers over real HTTP; tests/integration as
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,9 +83,9 @@ def service(**settings: Anything) -> Iterator[tuple[Flask, Callable[[], list[dic
         yield app, lambda: client.get("/v1/diagnosis").get_json()["findings"]
 
 
-def faults(findings: list[dict[str, str]]) -> dict[str, str]:
+def faults(findings: list[dict[str, str]], besides: str = "store") -> dict[str, str]:
     """What is not well, but for the store in memory that these tests use."""
-    found = {each["check"]: each["found"] for each in findings if each["verdict"] != "ok" and each["check"] != "store"}
+    found = {each["check"]: each["found"] for each in findings if each["verdict"] != "ok" and each["check"] != besides}
     assert all(each["advice"] for each in findings if each["verdict"] != "ok"), findings
     return found
 
@@ -265,6 +266,35 @@ def test_a_setting_that_is_not_right_is_found_without_the_service(doctor: Callab
 
     assert "HOLDFAST_THREADS" in found["settings"]
     assert "reachable" in found
+
+
+@pytest.mark.parametrize(
+    ("store", "words"),
+    [
+        ("redis://me:s3cr3t@a:1", "HOLDFAST_STORE: unknown store 'redis://***@a:1'; known: memory:, "),
+        ("kafka://localhost/runs", "HOLDFAST_STORE: 'kafka://localhost/runs': the port of 'localhost' is missing"),
+    ],
+)
+def test_a_store_that_cannot_be_made_is_found_without_the_service(
+    store: str, words: str, doctor: Callable[..., Result]
+) -> None:
+    result = doctor(HOLDFAST_STORE=store)
+
+    assert words in faults(data(result, 5)["items"], "reachable")["store"]
+    assert "s3cr3t" not in result.output
+
+
+@pytest.mark.parametrize("store", ["kafka://{}/runs", "nats://me:s3cr3t@{}", "inngest+http://{}"])
+def test_the_server_of_a_store_is_looked_for_without_the_service(store: str, doctor: Callable[..., Result]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        there = doctor(HOLDFAST_STORE=store.format(address))
+    gone = doctor(HOLDFAST_STORE=store.format(address))
+
+    assert "store server" not in faults(data(there, 5)["items"])
+    assert f"{address} can be reached" in there.output
+    assert f"answers at {address} (Connection refused)" in faults(data(gone, 5)["items"])["store server"]
+    assert "s3cr3t" not in there.output + gone.output
 
 
 def test_while_the_service_is_down_its_sidecar_is_not_to_be_restarted(
