@@ -42,7 +42,7 @@ async def of_racing_creators_one_wins(factory: StoreFactory) -> None:
     store = factory.create()
     async with opened(store):
         _need_creations_guarded(store)
-        other = None if store.capabilities.exclusive else factory.again(store)
+        other = _second(factory, store)
         async with opened(*([other] if other else [])):
             handles = [store, other or store]
             (key,) = fresh_keys()
@@ -59,7 +59,7 @@ async def of_racing_updates_one_wins(factory: StoreFactory) -> None:
     store = factory.create()
     async with opened(store):
         _need_versions(store)
-        other = None if store.capabilities.exclusive else factory.again(store)
+        other = _second(factory, store)
         async with opened(*([other] if other else [])):
             handles = [store, other or store]
             (key,) = fresh_keys()
@@ -204,12 +204,18 @@ GUARD_CHECKS: tuple[Check, ...] = (
 )
 
 
+def _second(factory: StoreFactory, store: StateStore) -> StateStore | None:
+    """Get a second handle to race with, unless the store lets only one write."""
+    limits = store.capabilities
+    return None if limits.exclusive or limits.guard == "writer" else factory.again(store)
+
+
 def _need_versions(store: StateStore) -> None:
     need(store.capabilities.guard == "key", "the store does not guard each key by a version")
 
 
 def _need_creations_guarded(store: StateStore) -> None:
-    need(store.capabilities.guard in {"key", "batch"}, "the store does not guard creations")
+    need(store.capabilities.guard != "none", "the store does not guard creations")
 
 
 async def _written(store: StateStore, key: str, value: bytes, expected: str | Expectation) -> str:

@@ -1,0 +1,181 @@
+"""The documents that a log of changes amounts to, held in memory and kept up with what is appended."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from holdfast.core.errors import StoreError, StoreUnavailableError
+from holdfast.ports import ABSENT, ANY, Document, Written
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from holdfast.ports import Write
+    from holdfast.stores.kafka_log import Reader, Writer
+
+__all__ = ["LogState"]
+
+_log = logging.getLogger("holdfast.stores.kafka")
+
+_PROGRESS_SECONDS: Final = 2.0
+_MARKER: Final = 1
+"""Each transaction ends with a record of Kafka's own, which takes an offset and is not read."""
+
+
+class LogState:
+    """Documents by key, as of the last look at their log. It blocks, and belongs to one thread.
+
+    Every offset of a document is its version. Whoever writes first becomes the only writer, reads what others have
+    appended until then, and only then compares; so what it compares with is what is there.
+    """
+
+    def __init__(self, writer: Writer, reader: Reader, max_cached_bytes: int | None, tombstone_seconds: float) -> None:
+        """Begin at the start of the log; nothing is read yet.
+
+        Args:
+            writer: Appends to the log.
+            reader: Reads it.
+            max_cached_bytes: How many bytes of values may stay in memory; None for all of them.
+            tombstone_seconds: For how long the log remembers that a document was deleted.
+        """
+        self._writer = writer
+        self._reader = reader
+        self._tombstone_seconds = tombstone_seconds
+        self._room = max_cached_bytes
+        self._offsets: dict[str, int] = {}
+        self._values: dict[str, bytes] = {}  # in the order of their last use, where there is not room for all
+        self._bytes = 0
+        self._next = 0
+        self._looked = time.monotonic()
+        self._claimed = False
+
+    def catch_up(self) -> None:
+        """Take in what was appended since the last look.
+
+        Raises:
+            StoreUnavailableError: The broker did not answer.
+        """
+        if time.monotonic() - self._looked > self._tombstone_seconds / 2:
+            self._forget()
+        end, began = self._reader.end(), time.monotonic()
+        if end > self._next:
+            start, told = self._next, began
+            for count, (offset, key, value) in enumerate(self._reader.read(start, end), 1):
+                self._take(key, value, offset)
+                self._next = offset + 1
+                if not count % 10_000 and time.monotonic() - told > _PROGRESS_SECONDS:
+                    told = time.monotonic()
+                    share = (offset - start) * 100 // (end - start)
+                    _log.info("reading the log: %d records, %d %% of it", count, share)
+            self._next = end
+        self._looked = began
+
+    def read(self, keys: Sequence[str]) -> dict[str, Document]:
+        """Read documents as they are now; keys that do not exist are left out.
+
+        Raises:
+            StoreUnavailableError: The broker did not answer.
+        """
+        self.catch_up()
+        found = {key: str(self._offsets[key]) for key in keys if key in self._offsets}
+        return {key: Document(self._value(key), version) for key, version in found.items()}
+
+    def write(self, writes: Sequence[Write]) -> list[Written] | None:
+        """Append writes in one transaction; None where the expectation of one does not hold.
+
+        Raises:
+            StoreUnavailableError: It is not known whether they count.
+            StoreError: The broker refuses them for good.
+        """
+        if not self._claimed:
+            self.catch_up()
+            if not self._all_hold(writes):
+                return None
+            self._writer.claim()
+            self._claimed = True
+            self.catch_up()
+        if not self._all_hold(writes):
+            return None
+        return self._append(writes)
+
+    def _append(self, writes: Sequence[Write]) -> list[Written]:
+        records = [(key, value) for key, value, _ in writes if value is not None or key in self._offsets]
+        try:
+            offsets = self._writer.commit(records) if records else ()
+        except StoreError:
+            self._claimed = False
+            raise
+        for (key, value), offset in zip(records, offsets, strict=True):
+            self._take(key, value, offset)
+        if offsets:
+            self._next = offsets[-1] + 1 + _MARKER
+            self._looked = time.monotonic()
+        versions = dict(zip((key for key, _ in records), offsets, strict=True))
+        return [Written(str(versions.get(write.key, ""))) for write in writes]
+
+    def keys(self, prefix: str) -> list[str]:
+        """List the keys that begin with a prefix, in order.
+
+        Raises:
+            StoreUnavailableError: The broker did not answer.
+        """
+        self.catch_up()
+        return sorted(key for key in self._offsets if key.startswith(prefix))
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        self._writer.close()
+        self._reader.close()
+
+    def _all_hold(self, writes: Sequence[Write]) -> bool:
+        offsets = self._offsets
+        for key, value, expected in writes:
+            if expected is ANY:
+                continue
+            offset = offsets.get(key)
+            if offset is None:
+                if expected is not ABSENT and value is not None:
+                    return False
+            elif expected is ABSENT or str(offset) != expected:
+                return False
+        return True
+
+    def _take(self, key: str, value: bytes | None, offset: int) -> None:
+        old = self._values.pop(key, None)
+        if value is None:
+            self._offsets.pop(key, None)
+        else:
+            self._offsets[key] = offset
+            self._values[key] = value
+        if self._room is not None:
+            self._bytes += len(value or b"") - len(old or b"")
+            self._make_room()
+
+    def _make_room(self) -> None:
+        room = self._room or 0
+        while self._bytes > room and self._values:
+            self._bytes -= len(self._values.pop(next(iter(self._values))))
+
+    def _value(self, key: str) -> bytes:
+        """Give a value, from memory or once more from the log."""
+        if self._room is None:
+            return self._values[key]
+        offset = self._offsets[key]
+        if key in self._values:
+            value = self._values[key]
+        else:
+            entry = next(self._reader.read(offset, offset + 1), None)
+            if entry is None or entry.key != key or entry.value is None:
+                msg = f"{key!r} was replaced while it was being read"
+                raise StoreUnavailableError(msg)
+            value = entry.value
+        self._take(key, value, offset)
+        return value
+
+    def _forget(self) -> None:
+        """Begin anew: the log may have forgotten, since the last look, what was deleted in it."""
+        self._offsets.clear()
+        self._values.clear()
+        self._bytes = self._next = 0
