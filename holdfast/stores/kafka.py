@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from holdfast.core.durations import seconds_of
 from holdfast.core.errors import StoreError
 from holdfast.ports import Capabilities, Conflict
-from holdfast.stores.kafka_client import PartitionReader, PartitionWriter
+from holdfast.stores.kafka_reader import PartitionReader
 from holdfast.stores.kafka_state import LogState
 from holdfast.stores.kafka_topic import Topic, prepared
+from holdfast.stores.kafka_writer import PartitionWriter
 from holdfast.stores.limits import check_reads, check_writes
 from holdfast.stores.store_thread import StoreThread
 
@@ -62,6 +63,9 @@ class KafkaStore:
         max_cached_bytes: How many bytes of documents may stay in memory; without it all of them. One that does not
             is read from the topic each time.
 
+    Raises:
+        StoreError: The number of the partition is negative.
+
     Source: docs/adr/0030-kafka-store.md.
     """
 
@@ -80,6 +84,9 @@ class KafkaStore:
         max_cached_bytes: int | None = None,
     ) -> None:
         """Remember where the topic is; `open` looks for it."""
+        if partition < 0:
+            msg = f"a topic has no partition {partition}: they are numbered from 0"
+            raise StoreError(msg)
         self._config = {**(config or {}), "bootstrap.servers": bootstrap_servers}
         self._topic = topic
         self._partition = partition

@@ -67,7 +67,7 @@ def prepared(config: Mapping[str, Any], name: str, partition: int, replicas: int
         StoreUnavailableError: They did not answer in time.
         StoreError: They refuse it, or the topic would forget documents, or it lacks the partition.
     """
-    admin = AdminClient({**config, "log_level": 2})
+    admin = _client(config)
     due = time.monotonic() + seconds
     partitions = _partitions(admin, name, due)
     if partitions is None:
@@ -78,6 +78,14 @@ def prepared(config: Mapping[str, Any], name: str, partition: int, replicas: int
         msg = f"topic {name!r} has {partitions} partitions, numbered from 0: there is no partition {partition}"
         raise StoreError(msg)
     return _checked(_settings(admin, name, due), name)
+
+
+def _client(config: Mapping[str, Any]) -> AdminClient:
+    try:
+        return AdminClient({**config, "log_level": 2})
+    except KafkaException as error:
+        msg = f"Kafka's client cannot be set like this: {error.args[0].str()}"
+        raise StoreError(msg) from error
 
 
 def _partitions(admin: AdminClient, name: str, due: float) -> int | None:
