@@ -94,8 +94,8 @@ class LogState:
             if not self._all_hold(writes):
                 return None
             self._writer.claim()
-            self._claimed = True
             self.catch_up()
+            self._claimed = True
         if not self._all_hold(writes):
             return None
         return self._append(writes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from holdfast.core.errors import StoreError, StoreUnavailableError
 from holdfast.stores.kafka import KafkaStore
@@ -20,6 +20,7 @@ class MemoryTopic:
         refuses: Commits are refused for good.
         reads: From where to where was read, each time.
         claims: How many have claimed it.
+        on_claim: Called when it has been claimed.
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,7 @@ class MemoryTopic:
         self.refuses = False
         self.reads: list[tuple[int, int]] = []
         self.claims = 0
+        self.on_claim: Callable[[], None] = lambda: None
         self.end = 0
 
     def store(self, max_cached_bytes: int | None = None) -> KafkaStore:
@@ -56,6 +58,7 @@ class MemoryWriter:
         self._topic.check()
         self._topic.claims += 1
         self._topic.owner = self
+        self._topic.on_claim()
 
     def commit(self, records: Sequence[tuple[str, bytes | None]]) -> Sequence[int]:
         topic = self._topic

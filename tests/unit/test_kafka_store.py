@@ -98,6 +98,26 @@ async def test_a_writer_that_was_replaced_finds_what_its_successor_wrote() -> No
         assert isinstance((await successor.write([Write("commit:3", b"1", ABSENT)]))[0], Written)
 
 
+async def test_nothing_is_written_before_all_was_read_that_a_former_writer_wrote() -> None:
+    """The broker goes away between the claim and the reading that belongs to it; meanwhile another commit stands."""
+    topic = MemoryTopic()
+    store = topic.store()
+
+    def last_words_of_another_writer() -> None:
+        topic.on_claim = lambda: None
+        topic.append([("commit:1", b"theirs")])
+        topic.is_away = True
+
+    topic.on_claim = last_words_of_another_writer
+    async with opened(store):
+        with pytest.raises(StoreUnavailableError):
+            await store.write([Write("commit:1", b"ours", ABSENT)])
+        topic.is_away = False
+
+        assert await store.write([Write("commit:1", b"ours", ABSENT)]) == [Conflict()]
+    assert [entry.value for entry in topic.entries] == [b"theirs"]
+
+
 async def test_a_commit_whose_answer_was_lost_is_found_when_it_is_tried_again() -> None:
     topic = MemoryTopic()
     store = topic.store()
