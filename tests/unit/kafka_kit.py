@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from holdfast.core.errors import StoreError, StoreUnavailableError
-from holdfast.stores.kafka import KafkaStore
-from holdfast.stores.kafka_log import Entry
+from holdfast.stores.kafka import Entry, KafkaStore
 
 
 class MemoryTopic:
