@@ -2,14 +2,10 @@
 
 import random
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-import requests
-
-SECONDS = 120.0
+from tests.chaos.asking import SECONDS, Asking, RefusedError
 
 
 @dataclass(slots=True)
@@ -32,11 +28,11 @@ class Customers:
         self.promises: dict[str, Promise] = {}
         self.refusals: list[str] = []
         self.running = True
-        self._url = url
         self._chance = chance
         self._number = 0
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(at_a_time)]
+        self._asking = [Asking(url) for _ in range(at_a_time)]
+        self._threads = [threading.Thread(target=self._serve, args=[each], daemon=True) for each in self._asking]
 
     def start(self) -> None:
         for thread in self._threads:
@@ -49,56 +45,30 @@ class Customers:
             thread.join(timeout=SECONDS)
             assert not thread.is_alive(), "a customer waits for ever"
 
-    def _serve(self) -> None:
-        session = requests.Session()
+    def first_promise_since(self, moment: float) -> float | None:
+        """When the first request was acknowledged that was sent after a moment; None if none was yet."""
+        since = (done for each in self._asking for sent, done in tuple(each.promises) if sent > moment)
+        return min(since, default=None)
+
+    def _serve(self, asking: Asking) -> None:
         while self.running:
             with self._lock:
                 self._number += 1
                 number = self._number
                 promise = self.promises[f"account-{number}"] = Promise()
-            self._one_run(session, number, promise)
+            try:
+                self._one_run(asking, number, promise)
+            except RefusedError as error:
+                self.refusals.append(str(error))
 
-    def _one_run(self, session: requests.Session, number: int, promise: Promise) -> None:
+    def _one_run(self, asking: Asking, number: int, promise: Promise) -> None:
         """Start a run, send its signals in any order and more than once, and see it end."""
         workflow_id = f"account-{number}"
-        body = {"id": workflow_id, "input": number}
-        self._ask(session, "POST", "/v1/workflows/account/runs", f"start-{number}", body)
+        asking.start("account", workflow_id, number)
         promise.started = True
         names = ["left", "right", "left", "right"]
         self._chance.shuffle(names)
         for name in names:
-            path = f"/v1/runs/{workflow_id}/signals/{name}"
-            self._ask(session, "POST", path, f"{name}-{number}", {"from": number})
+            asking.signal(workflow_id, name, {"from": number})
             promise.signals.add(name)
-        self._until_ended(session, workflow_id)
-
-    def _until_ended(self, session: requests.Session, workflow_id: str) -> None:
-        due = time.monotonic() + SECONDS
-        while time.monotonic() < due:
-            run = self._ask(session, "GET", f"/v1/runs/{workflow_id}")
-            if run["status"] not in ("running", "paused"):
-                return
-            time.sleep(0.05)  # a customer looks now and then
-        self.refusals.append(f"{workflow_id} does not end")
-
-    def _ask(
-        self, session: requests.Session, method: str, path: str, key: str = "", body: object = None
-    ) -> dict[str, Any]:
-        """Ask until there is an answer from a service that is there."""
-        headers = {"Idempotency-Key": key} if key else {}
-        due = time.monotonic() + SECONDS
-        while time.monotonic() < due:
-            try:
-                answer = session.request(method, self._url() + path, headers=headers, json=body, timeout=10)
-            except requests.RequestException:
-                time.sleep(0.02)  # it is dead: ask again
-                continue
-            if answer.ok:
-                found: dict[str, Any] = answer.json()
-                return found
-            if answer.status_code != 503:
-                self.refusals.append(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
-                break
-            time.sleep(0.02)
-        self.refusals.append(f"{method} {path}: no answer")
-        return {"status": "unknown"}
+        asking.end_of(workflow_id)

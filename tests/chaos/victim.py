@@ -1,4 +1,4 @@
-"""A service that is killed without warning, and started again on the same file."""
+"""A service that is killed without warning, and started again on the same store."""
 
 import os
 import random
@@ -11,6 +11,8 @@ from tests.service.kit import Process, answers, until
 
 FLOWS = "tests.chaos.flows"
 WORKER_ONLY = 0.3
+SECONDS = 120.0
+"""For a service to be ready, on a server that may have to come back first."""
 
 
 class Victim:
@@ -21,38 +23,61 @@ class Victim:
         kills: How many have been killed.
     """
 
-    def __init__(self, folder: Path, chance: random.Random) -> None:
+    def __init__(self, folder: Path, chance: random.Random, **settings: str) -> None:
+        """Describe it.
+
+        Args:
+            folder: Where it runs.
+            chance: Draws what is killed of it.
+            settings: Its settings; by default it has its runs in a file of that folder.
+        """
         self.kills = 0
         self.url = ""
         self._folder = folder
         self._chance = chance
+        self._settings = {
+            "workflows": FLOWS,
+            "store": "sqlite:///runs.db",
+            "chaos_ledger": str(folder / "ledger.jsonl"),
+            **settings,
+        }
         self._process: Process | None = None
 
     def live(self) -> None:
         """Start the next one, and wait until it is ready."""
-        self._process = Process(
-            self._folder, workflows=FLOWS, store="sqlite:///runs.db", chaos_ledger=str(self._folder / "ledger.jsonl")
-        )
-        self._process.ready()
+        self._process = Process(self._folder, **self._settings)
+        self._process.ready(SECONDS)
         self.url = self._process.url
 
-    def kill(self, after: float) -> None:
-        """Let it live a while, then kill all of its processes, or only the one that works; see that it is back."""
+    def check_alive(self) -> None:
+        """See that it has not ended by itself: that is none of what may happen to it."""
+        process = self._present()
+        assert not process.has_ended, process.out[-3_000:] + process.err
+
+    def kill(self, after: float) -> float:
+        """Let it live a while, then kill all of its processes, or only the one that works; see that it is back.
+
+        Returns:
+            When it was killed.
+        """
         time.sleep(after)  # the moment of the kill is what is drawn
-        assert self._process is not None
-        workers = children_of(self._process.pid)
+        self.check_alive()
+        process = self._present()
+        workers = children_of(process.pid)
         self.kills += 1
+        killed = time.monotonic()
         if workers and self._chance.random() < WORKER_ONLY:
             kill(workers)
-            until(lambda: children_of(self._process_pid()) not in ([], workers) and answers(f"{self.url}/readyz"))
-            return
-        kill([*workers, self._process.pid])
-        self._process.stop()
+            until(lambda: children_of(process.pid) not in ([], workers) and answers(f"{self.url}/readyz"))
+            return killed
+        kill([*workers, process.pid])
+        process.stop()
         self.live()
+        return killed
 
-    def _process_pid(self) -> int:
+    def _present(self) -> Process:
         assert self._process is not None
-        return self._process.pid
+        return self._process
 
     def stop(self) -> None:
         if self._process is not None:

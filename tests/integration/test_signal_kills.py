@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.chaos.figures import spread
 from tests.integration.accounts import Ledger, check_dead_letters, check_ledger, check_results
 from tests.integration.beside import Beside
 from tests.integration.conftest import Ship
@@ -62,19 +62,13 @@ class Figures:
     pending: list[float] = field(default_factory=list)
 
     def __str__(self) -> str:
-        return "; ".join(f"{name} {_spread(seconds)}" for name, seconds in self._named())
+        return "; ".join(f"{name} {spread(seconds)}" for name, seconds in self._named())
 
     def latest(self) -> str:
         return ", ".join(f"{name} {seconds[-1]:.2f} s" for name, seconds in self._named())
 
     def _named(self) -> list[tuple[str, list[float]]]:
         return [("back", self.back), ("recovery", self.recovery), ("pending", self.pending)]
-
-
-def _spread(seconds: list[float]) -> str:
-    ordered = sorted(seconds)
-    p99 = ordered[min(len(ordered) - 1, round(0.99 * len(ordered)))]
-    return f"p50 {statistics.median(ordered):.2f} p99 {p99:.2f} max {ordered[-1]:.2f} s"
 
 
 class World:
