@@ -77,8 +77,8 @@ class Kills:
         """The next kill comes once the service takes new work: else there might be none for ever."""
         assert server is not None
         time.sleep(after)  # the moment of the kill is what is drawn
-        killed = time.monotonic()
         server.kill()
+        killed = time.monotonic()
         server.start()
         ready = time.monotonic()
         until(lambda: self._customers.first_promise_since(killed), "the service takes work again", SECONDS)

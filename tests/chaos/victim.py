@@ -65,13 +65,14 @@ class Victim:
         process = self._present()
         workers = children_of(process.pid)
         self.kills += 1
-        killed = time.monotonic()
         if workers and self._chance.random() < WORKER_ONLY:
             kill(workers)
+            killed = time.monotonic()
             until(lambda: children_of(process.pid) not in ([], workers) and answers(f"{self.url}/readyz"))
             return killed
         kill([*workers, process.pid])
         process.stop()
+        killed = time.monotonic()
         self.live()
         return killed
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.processes import Backend, serving
+from tests.stores.places import PLACES, Place
 from tests.stores.servers import inngest_server, kafka_server, nats_server
 
 
@@ -42,6 +43,14 @@ def own_kafka(tmp_path: Path) -> Iterator[Backend]:
 def own_inngest(tmp_path: Path) -> Iterator[Backend]:
     """A server of Inngest's protocol for one test alone, which may end it."""
     yield from serving(inngest_server(_folder(tmp_path, "inngest")))
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A server of the kind that the test is parametrized with, for that test alone."""
+    place = PLACES[request.param](_folder(tmp_path, request.param))
+    for _ in serving(place.backend):
+        yield place
 
 
 def _folder(parent: Path, name: str) -> Path:

@@ -15,6 +15,8 @@ from tests.stores.servers import EVENT_KEY
 pytestmark = [pytest.mark.stores, pytest.mark.timeout(180)]
 
 NUMBERS = range(20)
+QUIET = {"log_level": 0}
+"""That a broker is away is what the test wants."""
 
 
 async def put(port: int) -> None:
@@ -46,7 +48,7 @@ async def test_nats_keeps_what_it_has_answered(own_nats: Backend) -> None:
 def test_kafka_keeps_what_it_has_answered(own_kafka: Backend) -> None:
     server, port = own_kafka
     address = f"127.0.0.1:{port}"
-    producer = Producer({"bootstrap.servers": address, "transactional.id": "numbers"})
+    producer = Producer({**QUIET, "bootstrap.servers": address, "transactional.id": "numbers"})
     producer.init_transactions(60)
     producer.begin_transaction()
     for number in NUMBERS:
@@ -56,7 +58,7 @@ def test_kafka_keeps_what_it_has_answered(own_kafka: Backend) -> None:
     server.kill()
     server.start()
 
-    reader = Consumer({"bootstrap.servers": address, "group.id": "reader", "auto.offset.reset": "earliest"})
+    reader = Consumer({**QUIET, "bootstrap.servers": address, "group.id": "reader", "auto.offset.reset": "earliest"})
     reader.subscribe(["numbers"])
     messages = reader.consume(len(NUMBERS), timeout=60)
     reader.close()
