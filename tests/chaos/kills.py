@@ -17,6 +17,8 @@ from tests.integration.processes import Server, until
 
 RUNS_AT_A_TIME = 50
 LONGEST_LIFE = 1.0
+BOTH = 0.3
+"""How often the service is killed as well while its server is away, as by a loss of power."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Kills:
         self._seed = int(os.environ.get("CHAOS_SEED", random.SystemRandom().randrange(10**9)))
         self._chance = random.Random(self._seed)
         self._ledger = folder / "ledger.jsonl"
-        self._victim = Victim(folder, self._chance, **settings)
+        self._victim = Victim(folder, self._chance, store_wait="120s", **settings)
         self._customers = Customers(lambda: self._victim.url, random.Random(self._seed), RUNS_AT_A_TIME)
         self._kills: list[Kill] = []
 
@@ -79,16 +81,22 @@ class Kills:
         time.sleep(after)  # the moment of the kill is what is drawn
         server.kill()
         killed = time.monotonic()
+        both = self._chance.random() < BOTH
+        if both:
+            self._victim.die()
+            self._victim.begin()
         server.start()
+        if both:
+            self._victim.get_ready()
         ready = time.monotonic()
         until(lambda: self._customers.first_promise_since(killed), "the service takes work again", SECONDS)
         self._victim.check_alive()
-        return Kill("server", killed, ready)
+        return Kill("server and service" if both else "server", killed, ready)
 
     def _figures(self) -> str:
         """Say how long it took from a kill until what was killed was ready, and until new work was acknowledged."""
         lines = []
-        for what in ("service", "server"):
+        for what in ("service", "server", "server and service"):
             kills = [kill for kill in self._kills if kill.what == what]
             if kills:
                 ready = spread([kill.ready - kill.killed for kill in kills])

@@ -45,9 +45,24 @@ class Victim:
 
     def live(self) -> None:
         """Start the next one, and wait until it is ready."""
+        self.begin()
+        self.get_ready()
+
+    def begin(self) -> None:
+        """Start the next one."""
         self._process = Process(self._folder, **self._settings)
-        self._process.ready(SECONDS)
-        self.url = self._process.url
+
+    def get_ready(self) -> None:
+        """Wait until it is ready."""
+        self.url = self._present().ready(SECONDS).url
+
+    def die(self) -> None:
+        """Kill all of its processes."""
+        self.check_alive()
+        process = self._present()
+        self.kills += 1
+        kill([*children_of(process.pid), process.pid])
+        process.stop()
 
     def check_alive(self) -> None:
         """See that it has not ended by itself: that is none of what may happen to it."""
@@ -61,17 +76,14 @@ class Victim:
             When it was killed.
         """
         time.sleep(after)  # the moment of the kill is what is drawn
-        self.check_alive()
-        process = self._present()
-        workers = children_of(process.pid)
-        self.kills += 1
+        workers = children_of(self._present().pid)
         if workers and self._chance.random() < WORKER_ONLY:
+            self.kills += 1
             kill(workers)
             killed = time.monotonic()
-            until(lambda: children_of(process.pid) not in ([], workers) and answers(f"{self.url}/readyz"))
+            until(lambda: children_of(self._present().pid) not in ([], workers) and answers(f"{self.url}/readyz"))
             return killed
-        kill([*workers, process.pid])
-        process.stop()
+        self.die()
         killed = time.monotonic()
         self.live()
         return killed
