@@ -17,6 +17,8 @@ from tests.integration.processes import Server, until
 
 RUNS_AT_A_TIME = 50
 LONGEST_LIFE = 1.0
+RECOVERED = 0.5
+"""How often it is at work again before the next kill; else that may come before it has found all of its work."""
 BOTH = 0.3
 """How often the service is killed as well while its server is away, as by a loss of power."""
 
@@ -71,9 +73,11 @@ class Kills:
         print(f"seed {self._seed}: {report}; {self._figures()}")  # noqa: T201 - the figures
 
     def _kill_service(self, after: float) -> Kill:
-        """The next kill may come before it has found all of its work again."""
         killed = self._victim.kill(after)
-        return Kill("service", killed, time.monotonic())
+        ready = time.monotonic()
+        if self._chance.random() < RECOVERED:
+            self._await_work(killed)
+        return Kill("service", killed, ready)
 
     def _kill_server(self, server: Server | None, after: float) -> Kill:
         """The next kill comes once the service takes new work: else there might be none for ever."""
@@ -89,9 +93,12 @@ class Kills:
         if both:
             self._victim.get_ready()
         ready = time.monotonic()
+        self._await_work(killed)
+        return Kill("server and service" if both else "server", killed, ready)
+
+    def _await_work(self, killed: float) -> None:
         until(lambda: self._customers.first_promise_since(killed), "the service takes work again", SECONDS)
         self._victim.check_alive()
-        return Kill("server and service" if both else "server", killed, ready)
 
     def _figures(self) -> str:
         """Say how long it took from a kill until what was killed was ready, and until new work was acknowledged."""
