@@ -1,9 +1,9 @@
 """Many open runs in a process of its own: ``python -m tests.stores.crowd URL COUNT begin|again``.
 
 With ``begin`` each run gets into the middle of an activity that does not end: the process says ``waiting``, and is
-killed. With ``again`` it finds them: it says, as JSON, after how many seconds it was open, after how many each had begun
-its next attempt, and how many of the processor that took (which other work on the machine changes less); then it lets
-all of them come to their ends by a signal, and says what has become of them.
+killed. With ``again`` it finds them: it says, as JSON, after how many seconds it was open, after how many each had
+begun its next attempt, and how many of the processor that took, which other work on the machine changes less; then it
+lets all of them come to their ends by a signal, and says what has become of them.
 """
 
 from __future__ import annotations
