@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.kills import Kills
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_nothing_is_lost_in_20_kills(tmp_path: Path) -> None:
     Kills(tmp_path).check(service=20)
 

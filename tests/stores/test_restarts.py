@@ -16,7 +16,7 @@ on_every_server = pytest.mark.parametrize("place", PLACES, indirect=True)
 
 @on_every_server
 @pytest.mark.stores
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_500_open_runs_are_found_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     check_restart(place, 500, monkeypatch)
 

@@ -12,7 +12,7 @@ from tests.integration.twins import Ledger, Serve, check_newcomer, check_replace
 from tests.service.kit import Process
 from tests.stores.places import Place
 
-pytestmark = [pytest.mark.stores, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stores, pytest.mark.timeout(600)]
 
 on_every_guard = pytest.mark.parametrize("place", ["kafka", "nats"], indirect=True)
 """That of Inngest's protocol keeps no stale process out, and says so."""
