@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from holdfast.core.durations import milliseconds
-from holdfast.core.errors import StoreError, StoreUnavailableError
+from holdfast.core.errors import StoreError
 from holdfast.ports import Document
 from holdfast.stores.limits import check_reads, check_writes
-from holdfast.stores.nats_bucket import Bucket, bucket_capabilities, open_bucket
+from holdfast.stores.nats_bucket import Bucket, bucket_capabilities, find_bucket
 from holdfast.stores.nats_connection import Connection
 from holdfast.stores.nats_link import Link
 from holdfast.stores.nats_listing import list_keys
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["NatsStore"]
 
 _BUCKET: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
-_PAUSE_SECONDS: Final = 0.1
 
 
 class NatsStore:
@@ -86,7 +84,7 @@ class NatsStore:
             connected=self._link.attach,
             failed=self._link.fail_calls,
         )
-        self._bucket: Bucket | None = None
+        self._opened: _Opened | None = None
         self._capabilities = bucket_capabilities(Bucket("", ""))
 
     @classmethod
@@ -120,7 +118,7 @@ class NatsStore:
             StoreUnavailableError: No server answered within ``connect_timeout``, or none with JetStream.
             StoreError: The server does not let us in, or the bucket would lose documents.
         """
-        if self._bucket is not None:
+        if self._opened is not None:
             return
         due = time.monotonic() + self._connect_seconds
         try:
@@ -128,16 +126,15 @@ class NatsStore:
                 await self._link.attach(self._given)
             elif self._connection is not None:
                 await self._connection.open(self._connect_seconds)
-            bucket = await self._find_bucket(due)
+            bucket = await find_bucket(self._link, self._bucket_name, self._replicas, due=due)
         except BaseException:
             await self.close()
             raise
         if self._connection is not None:
             self._connection.opened()
         self._capabilities = bucket_capabilities(bucket)
-        self._reader = Reader(self._link, bucket)
-        self._writer = Writer(self._link, bucket, self._reader)
-        self._bucket = bucket
+        reader = Reader(self._link, bucket)
+        self._opened = _Opened(bucket, reader, Writer(self._link, bucket, reader))
 
     async def read(self, keys: Sequence[str]) -> dict[str, Document]:
         """Read documents; keys that do not exist are left out of the answer.
@@ -146,9 +143,9 @@ class NatsStore:
             StoreUnavailableError: The server did not answer, or is away.
             StoreError: The store is closed, a key is too long, or more than ``max_batch`` keys were asked for.
         """
-        self._require_open()
+        reader = self._require_open().reader
         check_reads(self._capabilities, keys)
-        found = await self._reader.read(list(dict.fromkeys(keys))) if keys else {}
+        found = await reader.read(list(dict.fromkeys(keys))) if keys else {}
         return {key: Document(value, str(number)) for key, (number, value) in found.items() if value is not None}
 
     async def write(self, writes: Sequence[Write]) -> list[Written | Conflict]:
@@ -160,9 +157,9 @@ class NatsStore:
             StoreUnavailableError: The outcome is unknown, or the server is away.
             StoreError: The store is closed, the batch is over a limit, or the server refused it.
         """
-        self._require_open()
+        writer = self._require_open().writer
         check_writes(self._capabilities, writes)
-        return await self._writer.write(writes) if writes else []
+        return await writer.write(writes) if writes else []
 
     async def keys(self, prefix: str) -> AsyncIterator[str]:
         """List the keys that begin with a prefix, those that other processes wrote as well.
@@ -171,29 +168,26 @@ class NatsStore:
             StoreUnavailableError: The server did not answer, or is away.
             StoreError: The store is closed.
         """
-        async for key in list_keys(self._link, self._require_open(), prefix):
+        async for key in list_keys(self._link, self._require_open().bucket, prefix):
             yield key
 
     async def close(self) -> None:
         """Let go of the server, and of a given connection without closing it. Closing twice is harmless."""
-        self._bucket = None
+        self._opened = None
         await self._link.detach()
         if self._connection is not None:
             await self._connection.close()
 
-    async def _find_bucket(self, due: float) -> Bucket:
-        """Wait for JetStream: it is there a little later than the server, or than the leader of a cluster."""
-        while True:
-            try:
-                return await open_bucket(self._link, self._bucket_name, self._replicas)
-            except StoreUnavailableError as error:
-                if time.monotonic() > due:
-                    msg = f"{error}; is JetStream enabled?"
-                    raise StoreUnavailableError(msg) from error
-            await asyncio.sleep(_PAUSE_SECONDS)
-
-    def _require_open(self) -> Bucket:
-        if self._bucket is None:
+    def _require_open(self) -> _Opened:
+        if self._opened is None:
             msg = f"the bucket {self._bucket_name!r} is not open"
             raise StoreError(msg)
-        return self._bucket
+        return self._opened
+
+
+class _Opened(NamedTuple):
+    """What an open store works with."""
+
+    bucket: Bucket
+    reader: Reader
+    writer: Writer

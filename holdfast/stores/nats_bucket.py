@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from holdfast.core.errors import StoreError
+from holdfast.core.errors import StoreError, StoreUnavailableError
 from holdfast.ports import Capabilities
 from holdfast.stores.nats_errors import refusal
 from holdfast.stores.nats_keys import MAX_KEY_BYTES
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from holdfast.stores.nats_link import Link
 
-__all__ = ["MAX_BATCH", "Bucket", "bucket_capabilities", "open_bucket"]
+__all__ = ["MAX_BATCH", "Bucket", "bucket_capabilities", "find_bucket"]
 
 MAX_BATCH: Final = 1_000
 """The most messages that the server takes in a batch."""
@@ -25,6 +27,7 @@ _DEFAULT_PAYLOAD: Final = _MIB
 _ROOM: Final = MAX_KEY_BYTES + 2_096
 """What a message needs besides its value: the limit of the server is for both together."""
 
+_PAUSE_SECONDS: Final = 0.1
 _NO_STREAM: Final = 10059
 _NAME_IN_USE: Final = 10058
 _DUPLICATE_WINDOW_NS: Final = 120 * 10**9
@@ -66,13 +69,32 @@ def bucket_capabilities(bucket: Bucket) -> Capabilities:
     )
 
 
-async def open_bucket(link: Link, name: str, replicas: int) -> Bucket:
+async def find_bucket(link: Link, name: str, replicas: int, *, due: float) -> Bucket:
     """Find a bucket, or create it; one that exists stays as it is.
+
+    JetStream is there a little later than its server, and later than that where a cluster has to agree on a leader.
+
+    Args:
+        link: The way to the server.
+        name: Of the bucket.
+        replicas: How many servers keep it, if it has to be created.
+        due: When to give up waiting for JetStream, on the monotonic clock.
 
     Raises:
         StoreError: It would lose documents, or it cannot be created.
-        StoreUnavailableError: The server did not answer.
+        StoreUnavailableError: JetStream did not answer.
     """
+    while True:
+        try:
+            return await _open_bucket(link, name, replicas)
+        except StoreUnavailableError as error:
+            if time.monotonic() > due:
+                msg = f"{error}; is JetStream enabled?"
+                raise StoreUnavailableError(msg) from error
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _open_bucket(link: Link, name: str, replicas: int) -> Bucket:
     bucket = Bucket(f"KV_{name}", f"$KV.{name}.")
     doing = f"opening the bucket {name!r}"
     answer = await link.call_api(f"STREAM.INFO.{bucket.stream}", None, doing=doing)

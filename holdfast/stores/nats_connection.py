@@ -77,7 +77,7 @@ class Connection:
         if self._refused.done():
             msg = f"NATS at {self._places} refused the connection: {self._refused.result()}"
             raise StoreError(msg)
-        msg = f"no NATS server answered at {self._places} within {within:g} s"
+        msg = f"no NATS server answered at {self._places} within {within:g} s: {client.last_error}"
         raise StoreUnavailableError(msg)
 
     def opened(self) -> None:

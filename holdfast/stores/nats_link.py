@@ -66,7 +66,7 @@ class Link:
         """Leave the client as it was, and end the calls that are under way."""
         client, self._client = self._client, None
         self.fail_calls(StoreUnavailableError("the store was closed; the outcome is unknown"))
-        if client is not None and client.is_connected and self._subscription is not None:
+        if client is not None and self._subscription is not None and not (client.is_closed or client.is_draining):
             with client_errors("unsubscribing from an inbox"):
                 await self._subscription.unsubscribe()
 
