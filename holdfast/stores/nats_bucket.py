@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from holdfast.stores.nats_link import Link
 
-__all__ = ["MAX_BATCH", "Bucket", "bucket_capabilities", "find_bucket"]
+__all__ = ["MAX_BATCH", "Bucket", "bucket_capabilities", "described", "find_bucket"]
 
 MAX_BATCH: Final = 1_000
 """The most messages that the server takes in a batch."""
@@ -104,7 +104,7 @@ async def _open_bucket(link: Link, name: str, replicas: int) -> Bucket:
             answer = await link.call_api(f"STREAM.INFO.{bucket.stream}", None, doing=doing)
     if "error" in answer:
         raise refusal(answer["error"], doing)
-    return _described(bucket, answer["config"], link.client.max_payload)
+    return described(bucket, answer["config"], link.client.max_payload)
 
 
 def _new_config(bucket: Bucket, replicas: int) -> dict[str, Any]:
@@ -131,7 +131,17 @@ def _new_config(bucket: Bucket, replicas: int) -> dict[str, Any]:
     }
 
 
-def _described(bucket: Bucket, config: Mapping[str, Any], max_payload: int) -> Bucket:
+def described(bucket: Bucket, config: Mapping[str, Any], max_payload: int) -> Bucket:
+    """Say what a bucket can do.
+
+    Args:
+        bucket: Its names.
+        config: Of its stream, as the server gives it.
+        max_payload: The largest message that the server takes.
+
+    Raises:
+        StoreError: It would lose documents, or does not take them.
+    """
     faults = [fault for fault, is_there in _FAULTS if is_there(config)]
     if f"{bucket.prefix}>" not in config.get("subjects", []):
         faults.append(f"it does not hold the subjects {bucket.prefix}>")
