@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from holdfast.core.durations import milliseconds
+from holdfast.core.durations import seconds_of
 from holdfast.core.errors import StoreError
 from holdfast.ports import Document
 from holdfast.stores.limits import check_reads, check_writes
@@ -68,15 +68,15 @@ class NatsStore:
         """Remember where the bucket is; `open` looks for it.
 
         Raises:
-            ValueError: No bucket can have that name.
+            StoreError: No bucket can have that name.
         """
         if not _BUCKET.fullmatch(bucket):
             msg = f"a bucket of NATS is named with letters, digits, '_' and '-', not {bucket!r}"
-            raise ValueError(msg)
+            raise StoreError(msg)
         self._bucket_name = bucket
         self._replicas = replicas
-        self._connect_seconds = milliseconds(connect_timeout, "connect_timeout") / 1000
-        self._link = Link(milliseconds(timeout, "timeout") / 1000)
+        self._connect_seconds = seconds_of(connect_timeout)
+        self._link = Link(seconds_of(timeout))
         self._given: Client | None = None
         self._connection: Connection | None = Connection(
             [servers] if isinstance(servers, str) else list(servers),

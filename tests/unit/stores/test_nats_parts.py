@@ -153,7 +153,7 @@ def test_what_marks_a_deletion(headers: dict[str, str] | None, *, deleted: bool)
 
 @pytest.mark.parametrize("name", ["", "a.b", "a b", "a*", "ü", "a\n", "x" * 201])
 def test_names_that_no_bucket_can_have_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="a bucket of NATS is named with"):
+    with pytest.raises(StoreError, match="a bucket of NATS is named with"):
         NatsStore(bucket=name)
 
 
