@@ -45,7 +45,14 @@ class Connection:
         connected: Callable[[Client], Awaitable[None]],
         failed: Callable[[StoreError], None],
     ) -> None:
-        """Remember where the servers are; `open` connects to one of them."""
+        """Remember where the servers are; `open` connects to one of them.
+
+        Raises:
+            StoreError: There are none.
+        """
+        if not servers:
+            msg = "a store of NATS needs the URL of a server"  # the client would look for one without end
+            raise StoreError(msg)
         self._servers = servers
         self._credentials = credentials
         self._connected = connected
@@ -114,7 +121,10 @@ class Connection:
                 ping_interval=_PING_SECONDS,
                 pending_size=0,  # nothing is kept while disconnected: it would take effect at some later time
             )
-        except (errors.Error, OSError, ValueError, ImportError) as error:
+        except ImportError as error:
+            msg = f"credentials need another package: pip install 'nats-py[nkeys]' ({error})"
+            raise StoreError(msg) from error
+        except (errors.Error, OSError, ValueError) as error:
             msg = f"the connection to NATS at {self._places} cannot be made: {error}"
             raise StoreError(msg) from error
         return client
@@ -158,4 +168,5 @@ class Connection:
 async def _abandon(connecting: asyncio.Future[Client], client: Client) -> None:
     connecting.cancel()
     await asyncio.gather(connecting, return_exceptions=True)
-    await client.close()
+    if client.is_connecting or client.is_connected:  # one that has not begun refuses to be closed
+        await client.close()

@@ -102,6 +102,11 @@ async def test_a_server_without_jetstream_is_not_waited_for_for_ever(own_nats: B
         await NatsStore(f"nats://u:p@{address}", connect_timeout=0.5).open()
 
 
+async def test_an_address_that_is_none_is_told_at_once() -> None:
+    with pytest.raises(StoreError, match="cannot be made"):
+        await NatsStore("nats://127.0.0.1:4222:5", connect_timeout=LONG).open()
+
+
 async def test_nobody_at_the_address_is_not_waited_for_for_ever() -> None:
     address = f"127.0.0.1:{free_port()}"
 

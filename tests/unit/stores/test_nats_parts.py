@@ -157,6 +157,11 @@ def test_names_that_no_bucket_can_have_are_refused(name: str) -> None:
         NatsStore(bucket=name)
 
 
+def test_without_a_server_there_is_no_store() -> None:
+    with pytest.raises(StoreError, match="needs the URL of a server"):
+        NatsStore([])
+
+
 def test_before_it_is_open_it_claims_the_least() -> None:
     can = NatsStore().capabilities
 
