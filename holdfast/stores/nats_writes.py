@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 import secrets
-from enum import Enum
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from holdfast.ports import ABSENT, ANY, Conflict, Expectation, Written
+from holdfast.ports import ANY, Conflict, Written
 from holdfast.stores.nats_errors import client_errors, is_conflict, refusal
 from holdfast.stores.nats_keys import encode
 from holdfast.stores.nats_link import parsed
+from holdfast.stores.nats_targets import Unsure, first_target, is_unsure, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from holdfast.ports import Write
     from holdfast.stores.nats_bucket import Bucket
     from holdfast.stores.nats_link import Link
-    from holdfast.stores.nats_reads import Reader, Revision
+    from holdfast.stores.nats_reads import Reader
+    from holdfast.stores.nats_targets import Target
 
 __all__ = ["Writer"]
 
@@ -32,21 +32,14 @@ _MARKER: Final = {"KV-Operation": "DEL"}
 _EXPIRING_MARKER: Final = {**_MARKER, "Nats-TTL": "60s"}
 """Long enough for other clients that watch the bucket; this store has no need of what marks a deletion."""
 
-_VERSION: Final = re.compile(r"[1-9][0-9]{0,18}")
 _LOOKS: Final = 3
 
 
-class _Unsure(Enum):
-    """What is not a revision to expect."""
+class _Item(NamedTuple):
+    """A write and the subject that it goes to."""
 
-    GONE = "gone"
-    """There is nothing left to delete."""
-    UNKNOWN = "unknown"
-    """Reading has to tell."""
-
-
-_Target = int | Literal[Expectation.ANY, _Unsure.GONE, _Unsure.UNKNOWN]
-"""The revision that a key should have, 0 where it should have none; or what there is to say instead."""
+    subject: str
+    write: Write
 
 
 class Writer:
@@ -62,22 +55,23 @@ class Writer:
         self._numbers = itertools.count(1)
 
     async def write(self, writes: Sequence[Write]) -> list[Written | Conflict]:
-        """Write a batch; see `StateStore.write`."""
-        if self._bucket.atomic or len(writes) == 1:
-            return await self._write_whole(writes)
-        return await self._write_apart(writes)
+        """Write a batch; see `StateStore.write`. A key that NATS cannot have is refused before anything is sent."""
+        items = [_Item(self._bucket.prefix + encode(write.key), write) for write in writes]
+        if self._bucket.atomic or len(items) == 1:
+            return await self._write_whole(items)
+        return await self._write_apart(items)
 
-    async def _write_apart(self, writes: Sequence[Write]) -> list[Written | Conflict]:
+    async def _write_apart(self, items: Sequence[_Item]) -> list[Written | Conflict]:
         """Write one by one as far as order counts: the first document, the others, then what is deleted.
 
         Nothing follows a first document that is refused.
         """
-        upserts = [place for place, write in enumerate(writes) if write.value is not None]
-        deletions = [place for place, write in enumerate(writes) if write.value is None]
-        results: list[Written | Conflict] = [Conflict()] * len(writes)
+        upserts = [place for place, (_, write) in enumerate(items) if write.value is not None]
+        deletions = [place for place, (_, write) in enumerate(items) if write.value is None]
+        results: list[Written | Conflict] = [Conflict()] * len(items)
         for part in (upserts[:1], upserts[1:], deletions):
             answers = await asyncio.gather(
-                *(self._write_whole([writes[place]]) for place in part), return_exceptions=True
+                *(self._write_whole([items[place]]) for place in part), return_exceptions=True
             )
             for place, answer in zip(part, answers, strict=True):
                 if isinstance(answer, BaseException):
@@ -87,100 +81,79 @@ class Writer:
                 break
         return results
 
-    async def _write_whole(self, writes: Sequence[Write]) -> list[Written | Conflict]:
+    async def _write_whole(self, items: Sequence[_Item]) -> list[Written | Conflict]:
         """Write all or nothing.
 
         A key that was deleted is not absent to the server as long as a marker stands in its place, and deleting an
         absent key at a version is refused. So a refused batch is looked into, and sent once more with what is there
         if that is no real conflict; a look is out of date when somebody else writes, or a marker expires, just then.
         """
-        targets = [_first_target(write) for write in writes]
+        targets = [first_target(write) for _, write in items]
         for _ in range(_LOOKS):
-            if _Unsure.UNKNOWN not in targets:
-                results = await self._send(writes, targets)
+            if Unsure.UNKNOWN not in targets:
+                results = await self._send(items, targets)
                 if results is not None:
                     return results
-            looked = await self._look(writes, targets)
+            looked = await self._look(items, targets)
             if looked is None or looked == targets:
                 break
             targets = looked
-        return [Conflict()] * len(writes)
+        return [Conflict()] * len(items)
 
-    async def _look(self, writes: Sequence[Write], targets: Sequence[_Target]) -> list[_Target] | None:
+    async def _look(self, items: Sequence[_Item], targets: Sequence[Target]) -> list[Target] | None:
         """Say what to expect of each key, now that a batch was refused; None where there is a conflict."""
-        unsure = {write.key for write in writes if _is_unsure(write)}
+        unsure = {write.key for _, write in items if is_unsure(write)}
         found = await self._reader.read(sorted(unsure)) if unsure else {}
-        looked: list[_Target] = []
-        for write, target in zip(writes, targets, strict=True):
-            now = _target_of(write, found.get(write.key)) if write.key in unsure else target
+        looked: list[Target] = []
+        for (_, write), target in zip(items, targets, strict=True):
+            now = target_of(write, found.get(write.key)) if write.key in unsure else target
             if now is None:
                 return None
             looked.append(now)
         return looked
 
-    async def _send(self, writes: Sequence[Write], targets: Sequence[_Target]) -> list[Written | Conflict] | None:
+    async def _send(self, items: Sequence[_Item], targets: Sequence[Target]) -> list[Written | Conflict] | None:
         """Send what there is to write, in one go; None if it is refused."""
-        sent = [(write, target) for write, target in zip(writes, targets, strict=True) if target is not _Unsure.GONE]
+        sent = [(item, target) for item, target in zip(items, targets, strict=True) if target is not Unsure.GONE]
         if not sent:
-            return [Written("")] * len(writes)
+            return [Written("")] * len(items)
         last = await self._publish(sent)
         if last is None:
             return None
         revisions = itertools.count(last - len(sent) + 1)
-        numbers = ("" if target is _Unsure.GONE else str(next(revisions)) for target in targets)
+        numbers = ("" if target is Unsure.GONE else str(next(revisions)) for target in targets)
         # The version of a deletion is nobody's to know: naming it, an update would create the key.
-        return [Written("" if write.value is None else number) for write, number in zip(writes, numbers, strict=True)]
+        return [
+            Written(number if write.value is not None else "")
+            for (_, write), number in zip(items, numbers, strict=True)
+        ]
 
-    async def _publish(self, sent: Sequence[tuple[Write, _Target]]) -> int | None:
+    async def _publish(self, sent: Sequence[tuple[_Item, Target]]) -> int | None:
         """Publish messages, as a batch unless it is one alone, and say which number the last of them got."""
         doing = f"writing {len(sent)} documents"
-        batch = f"{self._name}-{next(self._numbers)}"
-        prefix, count = self._bucket.prefix, len(sent)
+        messages = self._messages(sent)
         with client_errors(doing):
-            for place, (write, target) in enumerate(sent, start=1):
-                headers = {} if write.value is not None else dict(self._marker)
-                if target is not ANY:
-                    headers[_EXPECT] = str(target)
-                if count > 1:
-                    headers[_BATCH] = batch
-                    headers[_PLACE] = str(place)
-                if place < count:
-                    await self._link.publish(prefix + encode(write.key), write.value or b"", headers)
-            if count > 1:
-                headers[_COMMIT] = "1"
-        message = await self._link.ask(prefix + encode(write.key), write.value or b"", headers, doing=doing)
-        answer = parsed(message, doing)
+            for message in messages[:-1]:
+                await self._link.publish(*message)
+        answer = parsed(await self._link.ask(*messages[-1], doing=doing), doing)
         if "error" not in answer:
             return int(answer["seq"])
         if is_conflict(answer["error"]):
             return None
         raise refusal(answer["error"], doing)
 
-
-def _first_target(write: Write) -> _Target:
-    """Say what to expect before anything was read."""
-    expected = write.expected
-    if expected is ANY:
-        return ANY
-    if expected is ABSENT:
-        return 0 if write.value is not None else _Unsure.UNKNOWN
-    return int(expected) if _VERSION.fullmatch(expected) else _Unsure.UNKNOWN
-
-
-def _is_unsure(write: Write) -> bool:
-    """Say whether a refused write may hold all the same."""
-    if write.expected is ANY:
-        return False
-    return write.value is None or write.expected is ABSENT or not _VERSION.fullmatch(write.expected)
-
-
-def _target_of(write: Write, found: Revision | None) -> _Target | None:
-    """Say what to expect of a key as it was found; None if that is a conflict."""
-    exists = found is not None and found.value is not None
-    if write.value is None:
-        if not exists:
-            return _Unsure.GONE
-        return found.number if found is not None and str(found.number) == write.expected else None
-    if exists or write.expected is not ABSENT:
-        return None
-    return 0 if found is None else found.number
+    def _messages(self, sent: Sequence[tuple[_Item, Target]]) -> list[tuple[str, bytes, dict[str, str]]]:
+        """Make the messages of a batch: the subject, payload and headers of each."""
+        batch = f"{self._name}-{next(self._numbers)}"
+        messages = []
+        for place, ((subject, write), target) in enumerate(sent, start=1):
+            headers = {} if write.value is not None else dict(self._marker)
+            if target is not ANY:
+                headers[_EXPECT] = str(target)
+            if len(sent) > 1:
+                headers[_BATCH] = batch
+                headers[_PLACE] = str(place)
+                if place == len(sent):
+                    headers[_COMMIT] = "1"
+            messages.append((subject, write.value or b"", headers))
+        return messages
