@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import logging
+import re
 from collections.abc import Sized
 from functools import partial
 from pathlib import Path
@@ -19,6 +21,7 @@ from tests.stores.nats_kit import opened_store, url_of
 
 pytestmark = pytest.mark.stores
 
+ROOT = Path(__file__).parents[2]
 LONG = 600.0
 """Seconds that a call may take: no test waits for them to pass."""
 
@@ -93,6 +96,25 @@ async def test_who_may_not_use_jetstream_is_told_at_once(own_nats: Backend, tmp_
         await NatsStore(f"nats://u:p@{address}", timeout=LONG, connect_timeout=LONG).open()
 
     assert not isinstance(refused.value, StoreUnavailableError)
+
+
+async def test_the_rights_that_the_how_to_names_are_enough(own_nats: Backend, tmp_path: Path) -> None:
+    section = (ROOT / "docs/how-to/keep-state-in-nats.md").read_text(encoding="utf-8").partition("## Rights")[2]
+    subjects = re.findall(r"`([$_][^`]+)`", section.partition("##")[0])
+    allowed = {"publish": [subject for subject in subjects if subject != "_INBOX.>"], "subscribe": "_INBOX.>"}
+    users = [{"user": "u", "password": "p", "permissions": allowed}]
+    address = configured(own_nats, tmp_path, f"authorization {{ users: {json.dumps(users)} }}\n")
+
+    store = NatsStore(f"nats://u:p@{address}", bucket="orders", timeout=2.0)
+    await store.open()
+    try:
+        await store.write([Write("a", b"1", ABSENT), Write("b", b"1", ABSENT)])
+        await store.write([Write("a", None, ANY)])
+        await store.write([Write("a", b"2", ABSENT), Write("c", b"2", ABSENT)])
+        assert sorted(await store.read(["a", "b", "c"])) == sorted(await list_all(store)) == ["a", "b", "c"]
+        assert set(await store.read(["a"])) == {"a"}
+    finally:
+        await store.close()
 
 
 async def test_a_server_without_jetstream_is_not_waited_for_for_ever(own_nats: Backend, tmp_path: Path) -> None:
