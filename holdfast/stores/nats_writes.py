@@ -32,6 +32,9 @@ _MARKER: Final = {"KV-Operation": "DEL"}
 _EXPIRING_MARKER: Final = {**_MARKER, "Nats-TTL": "60s"}
 """Long enough for other clients that watch the bucket; this store has no need of what marks a deletion."""
 
+_SINGLE_WRITES: Final = 64
+"""How many documents are written at once where each goes alone: all of them would wait for the disk in one time-out."""
+
 _LOOKS: Final = 3
 
 
@@ -69,10 +72,14 @@ class Writer:
         upserts = [place for place, (_, write) in enumerate(items) if write.value is not None]
         deletions = [place for place, (_, write) in enumerate(items) if write.value is None]
         results: list[Written | Conflict] = [Conflict()] * len(items)
+        gate = asyncio.Semaphore(_SINGLE_WRITES)
+
+        async def write_one(place: int) -> list[Written | Conflict]:
+            async with gate:
+                return await self._write_whole([items[place]])
+
         for part in (upserts[:1], upserts[1:], deletions):
-            answers = await asyncio.gather(
-                *(self._write_whole([items[place]]) for place in part), return_exceptions=True
-            )
+            answers = await asyncio.gather(*map(write_one, part), return_exceptions=True)
             for place, answer in zip(part, answers, strict=True):
                 if isinstance(answer, BaseException):
                     raise answer

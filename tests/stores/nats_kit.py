@@ -75,7 +75,7 @@ async def until_subjects(backend: Backend, bucket: str, count: int) -> None:
 
 
 @asynccontextmanager
-async def opened_store(backend: Backend, bucket: str, *, timeout: float = 5.0) -> AsyncIterator[NatsStore]:
+async def opened_store(backend: Backend, bucket: str, *, timeout: float = 30.0) -> AsyncIterator[NatsStore]:
     store = NatsStore(url_of(backend), bucket=bucket, timeout=timeout)
     await store.open()
     try:
@@ -102,7 +102,7 @@ class NatsFactory(StoreFactory):
         return killed(self._server)
 
     def on(self, bucket: str) -> StateStore:
-        store = NatsStore(self._url, bucket=bucket)
+        store = NatsStore(self._url, bucket=bucket, timeout=30.0)
         self._buckets[store] = bucket
         return store
 
