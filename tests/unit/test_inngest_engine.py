@@ -40,11 +40,15 @@ GAPS = (10, 150)
 class Weather:
     """Does something to some of the calls, one thing after the other.
 
+    Args:
+        methods: Calls of these.
+
     Attributes:
         met: How often each fault was.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *methods: str) -> None:
+        self._methods = methods
         self.met: Counter[int] = Counter()
         self._faults = itertools.cycle(range(len(FAULTS)))
         self._chance = random.Random(6)
@@ -52,6 +56,8 @@ class Weather:
         self._lock = threading.Lock()
 
     def __call__(self, found: Server, environ: Environ) -> Answer | None:
+        if environ["REQUEST_METHOD"] not in self._methods:
+            return None
         with self._lock:
             self._left -= 1
             if self._left >= 0:
@@ -112,7 +118,7 @@ async def signal_all(engine: Engine) -> None:
 @pytest.mark.slow
 async def test_nothing_is_lost_or_done_twice_when_calls_fail_in_every_way(tmp_path: Path) -> None:
     done: Counter[str] = Counter()
-    weather = Weather()
+    weather = Weather("GET", "PUT", "DELETE")
     with server(tmp_path, fault=weather) as found:
         async with engine_on(found, done) as engine:
             await start_all(engine)
@@ -129,7 +135,7 @@ async def test_nothing_is_lost_or_done_twice_when_calls_fail_in_every_way(tmp_pa
 @pytest.mark.slow
 async def test_a_restart_finds_every_run_by_its_own_documents(tmp_path: Path) -> None:
     done: Counter[str] = Counter()
-    weather = Weather()
+    weather = Weather("PUT", "DELETE")
     with server(tmp_path, fault=weather) as found:
         first = engine_on(found, done)
         await first.open()
