@@ -15,6 +15,7 @@ from wsgiref.types import StartResponse, WSGIApplication
 
 from werkzeug.test import run_wsgi_app
 
+from holdfast.ports import ANY, Write
 from holdfast.stores.inngest import InngestStore
 from holdfast.testing.inngest_server import create_app
 from holdfast.testing.keep_alive_server import serving
@@ -157,3 +158,12 @@ def only(fault: Fault, *methods: str, path: str = "") -> Fault:
         return fault(server, environ) if wanted else None
 
     return chosen
+
+
+def threads() -> list[str]:
+    """The threads on which stores make their calls."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("holdfast-inngest")]
+
+
+def writes(*keys: str) -> list[Write]:
+    return [Write(key, b"1", ANY) for key in keys]
