@@ -25,6 +25,7 @@ class Calls:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="holdfast-inngest")
         self._abandoned: set[asyncio.Future[Any]] = set()
+        self._closed = False
 
     async def each(self, call: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
         """Make one call for each item, and answer in their order.
@@ -34,12 +35,15 @@ class Calls:
 
         Raises:
             StoreUnavailableError: One call raised it; it bears the longest ``retry_after``.
-            StoreError: One call raised it, and none that.
+            StoreError: One call raised it, and none that; or `close` was called meanwhile.
         """
         while self._abandoned:
             await asyncio.wait(self._abandoned)
         if not items:
             return []
+        if self._closed:
+            msg = "the store was closed before all calls had been made"
+            raise StoreError(msg)
         work = _Work(call, items)
         loop = asyncio.get_running_loop()
         workers = min(len(items), self._threads)
@@ -55,6 +59,7 @@ class Calls:
 
     async def close(self) -> None:
         """Wait for the calls that are under way, and end the threads."""
+        self._closed = True
         await asyncio.get_running_loop().run_in_executor(None, self._pool.shutdown)
 
 

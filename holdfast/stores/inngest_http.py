@@ -151,7 +151,14 @@ class Api:
             headers["Authorization"] = f"Bearer {event_key}"
         try:
             return self._pool.urlopen(
-                method, self._root + key, body, headers, retries=False, redirect=False, timeout=self._timeout
+                method,
+                self._root + key,
+                body,
+                headers,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,  # a proxy wants the whole URL
+                timeout=self._timeout,
             )
         except (HTTPError, OSError) as error:
             raise not_answered(error, doing) from error

@@ -34,6 +34,7 @@ from holdfast.engine.receiving import TopicCalls
 from holdfast.engine.views import PendingView
 from holdfast.engine.work.numbers import ActivityStats
 from holdfast.publishers.dapr import DaprPublisher
+from holdfast.stores.inngest import InngestStore
 from holdfast.testing import SkippingClock, TestEnvironment, load_history, replay, save_history
 from holdfast.testing.store_conformance import ConformanceReport, run_conformance
 from tests.docs.markdown import ROOT
@@ -295,6 +296,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "conformance-report": lambda: attributes(ConformanceReport),
     "memory-store": lambda: arguments(stores.MemoryStore.__init__, stores.MemoryStore),
     "sqlite-store": lambda: arguments(stores.SqliteStore.__init__, stores.SqliteStore),
+    "inngest-store": lambda: arguments(InngestStore.__init__, InngestStore),
     "state-store": lambda: members(ports.StateStore),
     "capabilities": lambda: attributes(ports.Capabilities),
     "workflow-store": lambda: members(stores.WorkflowStore),

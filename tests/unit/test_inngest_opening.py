@@ -111,6 +111,30 @@ async def test_close_waits_for_the_calls_under_way_and_ends_the_threads(tmp_path
         await store.close()
 
 
+async def test_a_batch_of_which_a_part_is_left_when_the_store_is_closed_fails(tmp_path: Path) -> None:
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def first_waits(_server: Server, environ: Environ) -> Answer | None:
+        if environ["PATH_INFO"].endswith("first"):
+            arrived.set()
+            assert go_on.wait(30)
+        return None
+
+    with server(tmp_path, fault=first_waits) as found:
+        store = store_of(found, timeout=60)
+        await store.open()
+        writing = asyncio.create_task(store.write(writes("first", "second")))
+        await asyncio.to_thread(arrived.wait, 30)
+        closing = asyncio.create_task(store.close())
+        await asyncio.sleep(0)
+        go_on.set()
+        await closing
+        with pytest.raises(StoreError, match="closed before all calls had been made"):
+            await writing
+
+    assert found.called("PUT") == ["first"]
+
+
 async def test_a_write_that_was_cancelled_does_not_come_after_a_later_one(tmp_path: Path) -> None:
     arrived, go_on = threading.Event(), threading.Event()
 

@@ -115,6 +115,22 @@ def answers_404(_environ: Environ, start_response: object) -> Sequence[bytes]:
     raise AssertionError("a call went past the path")
 
 
+async def test_a_proxy_of_the_environment_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
+    with server(tmp_path) as found:
+        monkeypatch.setenv("http_proxy", found.url)
+        store = InngestStore("http://store.invalid:99/state", event_key=KEY)
+        await store.open()
+        await store.close()
+        assert [call.path for call in found.calls] == [f"http://store.invalid:99/state{PATH}holdfast:open"]
+
+        monkeypatch.setenv("http_proxy", "http://")
+        store = InngestStore("http://store.invalid:99")
+        with pytest.raises(StoreError, match=r"there is no way to http://store\.invalid:99"):
+            await store.open()
+
+
 @pytest.mark.parametrize(
     "base_url",
     [
