@@ -1,8 +1,9 @@
-"""Measure the engine: ``python -m bench.run --store memory|sqlite|dapr`` prints one JSON line.
+"""Measure the engine: ``python -m bench.run --store memory|sqlite|dapr|URL`` prints one JSON line.
 
 The line has the form of the other engines' benchmarks. ``--runs`` repeats it and prints the median of the runs by
 steps per second, with the fastest and slowest beside it. With ``dapr`` the store is the component ``statestore`` of the
-sidecar at ``DAPR_GRPC_PORT``; runs of former measurements stay in it.
+sidecar at ``DAPR_GRPC_PORT``. In a store of a URL runs of former measurements stay, unless ``{}`` in it gives each
+measurement a name of its own: ``nats://localhost:4222/bench-{}``.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import json
 import logging
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 from bench.driver import drive
-from holdfast import Engine, WorkflowContext, activity
-from holdfast.stores import MemoryStore, SqliteStore
+from bench.places import HELP, url_of
+from holdfast import Engine, WorkflowContext, activity, stores
+from holdfast.stores.store_url import shown
 
-if TYPE_CHECKING:
-    from holdfast.ports import StateStore
+SYNCED: Final = {"memory": False, "sqlite": True}
+"""Whether a write is on the disk when it is acknowledged; of other stores their servers know."""
 
 
 @activity
@@ -38,18 +40,10 @@ async def bench(ctx: WorkflowContext, steps: int) -> int:
     return steps
 
 
-def make_store(kind: str, folder: Path) -> StateStore:
-    """Make the store to measure."""
-    if kind == "dapr":
-        from holdfast.stores.dapr import DaprStore  # noqa: PLC0415 - an extra that takes a while to import
-
-        return DaprStore("statestore")
-    return MemoryStore() if kind == "memory" else SqliteStore(folder / "bench.db")
-
-
 async def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Open an engine on a new store, and run the workload on it."""
-    async with Engine(make_store(options.store, folder), workflows=[bench], activities=[noop]) as engine:
+    store = stores.open(url_of(options.store, folder))
+    async with Engine(store, workflows=[bench], activities=[noop]) as engine:
         gc.collect()
         gc.freeze()
 
@@ -65,7 +59,7 @@ async def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--store", choices=["memory", "sqlite", "dapr"], default="sqlite")
+    parser.add_argument("--store", default="sqlite", help=HELP)
     parser.add_argument("--workflows", type=int, default=200)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--concurrency", type=int, default=50)
@@ -79,7 +73,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=".") as folder:
             rows.append(asyncio.run(measure(options, Path(folder))))
     rows.sort(key=lambda row: row["steps_per_s"])
-    row = {"peer": "holdfast", **rows[len(rows) // 2], "store": options.store, "sync": options.store == "sqlite"}
+    row = {"peer": "holdfast", **rows[len(rows) // 2], "store": shown(options.store)}
+    row["sync"] = SYNCED.get(options.store)
     if options.runs > 1:
         row["runs"], row["steps_per_s_range"] = options.runs, [rows[0]["steps_per_s"], rows[-1]["steps_per_s"]]
     row["holdfast"] = importlib.metadata.version("holdfast")

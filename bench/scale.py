@@ -1,5 +1,8 @@
 """Measure what grows: ``python -m bench.scale steps|refs|restart|index|live|cold`` prints one JSON line each.
 
+With ``--store URL`` on a store of yours, which has to be new: ``{}`` in the URL becomes a new name, such as in
+``kafka://localhost:9092/bench-{}``. Without it on SQLite, in a folder that is gone afterwards.
+
 steps: 5,000 activities in one run: what the last 1,000 cost against the first 200.
 refs: 10,000 answers to one run with 1,000 refs: what the last 1,000 cost against the tenth 100.
 restart: 10,000 open runs with an activity under way; the time from opening until all of them move again.
@@ -20,8 +23,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from holdfast import Engine, WorkflowContext, activity
-from holdfast.stores import SqliteStore
+from bench.places import HELP, url_of
+from holdfast import Engine, WorkflowContext, activity, stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -100,7 +103,7 @@ async def start_many(engine: Engine, workflow: Callable[..., Any], count: int, *
         )
 
 
-async def measure_steps(folder: Path) -> dict[str, Any]:
+async def measure_steps(url: str) -> dict[str, Any]:
     """Time each step of one long run by when its activity runs."""
     at: list[float] = []
 
@@ -109,17 +112,17 @@ async def measure_steps(folder: Path) -> dict[str, Any]:
         at.append(time.perf_counter())
         return step
 
-    async with Engine(SqliteStore(folder / "steps.db"), workflows=[many_steps], activities=[timed]) as engine:
+    async with Engine(stores.open(url), workflows=[many_steps], activities=[timed]) as engine:
         await engine.execute(many_steps, 5_000)
     first, last = (at[200] - at[0]) / 200, (at[-1] - at[-1_001]) / 1_000
     return {"steps": 5_000, "first_200_ms": first * 1000, "last_1000_ms": last * 1000, "ratio": round(last / first, 2)}
 
 
-async def measure_refs(folder: Path) -> dict[str, Any]:
+async def measure_refs(url: str) -> dict[str, Any]:
     """Time each answer to a run that waits for many, one after the other, each under an id."""
     answers = 10_000
     at: list[float] = []
-    async with Engine(SqliteStore(folder / "refs.db"), workflows=[many_refs]) as engine:
+    async with Engine(stores.open(url), workflows=[many_refs]) as engine:
         handle = await engine.start(many_refs, answers, id="refs")
         for number in range(answers):
             at.append(time.perf_counter())
@@ -136,17 +139,17 @@ async def measure_refs(folder: Path) -> dict[str, Any]:
     }
 
 
-async def measure_restart(folder: Path) -> dict[str, Any]:
+async def measure_restart(url: str) -> dict[str, Any]:
     """Leave runs in the middle of an activity, open a new engine, and wait until each has begun its next attempt."""
     global gate  # noqa: PLW0603 - activities are plain functions
-    runs, path, limit = 10_000, folder / "restart.db", 20_000
+    runs, limit = 10_000, 20_000
     gate = Gate()
     parts: dict[str, Any] = {"workflows": [one_held], "activities": [held], "max_async_activities": limit, "drain": 0}
-    async with Engine(SqliteStore(path), **parts) as engine:
+    async with Engine(stores.open(url), **parts) as engine:
         await start_many(engine, one_held, runs, numbered=True)
     gate = Gate()
     start = time.perf_counter()
-    async with Engine(SqliteStore(path), **parts) as engine:
+    async with Engine(stores.open(url), **parts) as engine:
         opened = time.perf_counter() - start
         while gate.begun < runs:  # noqa: ASYNC110 - the attempts themselves are what is counted
             await asyncio.sleep(0.005)
@@ -156,13 +159,13 @@ async def measure_restart(folder: Path) -> dict[str, Any]:
     return {"runs": runs, "open_s": round(opened, 2), "all_moving_s": round(moving, 2)}
 
 
-async def measure_index(folder: Path) -> dict[str, Any]:
+async def measure_index(url: str) -> dict[str, Any]:
     """Open an engine over many runs that wait."""
-    runs, path = 100_000, folder / "index.db"
-    async with Engine(SqliteStore(path), workflows=[waiting]) as engine:
+    runs = 100_000
+    async with Engine(stores.open(url), workflows=[waiting]) as engine:
         await start_many(engine, waiting, runs, numbered=False)
     start = time.perf_counter()
-    async with Engine(SqliteStore(path), workflows=[waiting]) as engine:
+    async with Engine(stores.open(url), workflows=[waiting]) as engine:
         opened = time.perf_counter() - start
         listed = time.perf_counter()
         page = await engine.list(status="running", limit=50)
@@ -170,9 +173,9 @@ async def measure_index(folder: Path) -> dict[str, Any]:
     return {"runs": runs, "open_s": round(opened, 2), "list_ms": round(listed * 1000, 2), "listed": len(page.items)}
 
 
-async def measure_memory(folder: Path, *, cached: int, runs: int) -> dict[str, Any]:
+async def measure_memory(url: str, *, cached: int, runs: int) -> dict[str, Any]:
     """Weigh runs that wait: the process grows by so much for each."""
-    async with Engine(SqliteStore(folder / "memory.db"), workflows=[waiting], max_cached_runs=cached) as engine:
+    async with Engine(stores.open(url), workflows=[waiting], max_cached_runs=cached) as engine:
         await start_many(engine, waiting, 500, numbered=False)
         gc.collect()
         before = resident_bytes()
@@ -184,14 +187,14 @@ async def measure_memory(folder: Path, *, cached: int, runs: int) -> dict[str, A
     return {"runs": runs - 500, "bytes_per_run": round(grown / (runs - 500))}
 
 
-async def measure_live(folder: Path) -> dict[str, Any]:
+async def measure_live(url: str) -> dict[str, Any]:
     """Weigh runs that are in memory with their code."""
-    return await measure_memory(folder, cached=50_000, runs=20_000)
+    return await measure_memory(url, cached=50_000, runs=20_000)
 
 
-async def measure_cold(folder: Path) -> dict[str, Any]:
+async def measure_cold(url: str) -> dict[str, Any]:
     """Weigh runs that are entries of the index alone."""
-    return await measure_memory(folder, cached=10, runs=100_000)
+    return await measure_memory(url, cached=10, runs=100_000)
 
 
 def resident_bytes() -> int:
@@ -200,7 +203,7 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-MEASURES: dict[str, Callable[[Path], Coroutine[Any, Any, dict[str, Any]]]] = {
+MEASURES: dict[str, Callable[[str], Coroutine[Any, Any, dict[str, Any]]]] = {
     "steps": measure_steps,
     "refs": measure_refs,
     "restart": measure_restart,
@@ -214,10 +217,11 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("measure", choices=sorted(MEASURES))
-    name = parser.parse_args().measure
+    parser.add_argument("--store", default="sqlite", help=HELP)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        row = asyncio.run(MEASURES[name](Path(folder)))
-    print(json.dumps({"measure": name, **row}))
+        row = asyncio.run(MEASURES[options.measure](url_of(options.store, Path(folder))))
+    print(json.dumps({"measure": options.measure, **row}))
 
 
 if __name__ == "__main__":
