@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Awaitable, Callable, Sequence
 
-__all__ = ["drive"]
+__all__ = ["drive", "percentile_ms"]
 
 
 def percentile_ms(seconds: Sequence[float], share: float) -> float:
