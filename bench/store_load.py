@@ -1,4 +1,4 @@
-"""Measure a store by itself: ``python -m bench.store_load commits|opening URL`` prints one JSON line.
+"""Measure a store by itself: ``python -m bench.store_load commits|opening STORE`` prints one JSON line.
 
 commits: batches of 10 documents of 1 KB, one after the other, and batches of 200; the store has to be new.
 opening: 200,000 documents of 1 KB are written, and the store is opened again.
@@ -11,10 +11,13 @@ import asyncio
 import dataclasses
 import json
 import os
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.driver import percentile_ms
+from bench.places import HELP, url_of
 from holdfast import stores
 from holdfast.ports import ABSENT, ANY, Write, Written
 
@@ -105,9 +108,11 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("measure", choices=sorted(MEASURES))
-    parser.add_argument("url")
+    parser.add_argument("url", help=HELP)
     options = parser.parse_args()
-    print(json.dumps(asyncio.run(MEASURES[options.measure](stores.open(options.url)))))
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        store = stores.open(url_of(options.url, Path(folder)))
+        print(json.dumps(asyncio.run(MEASURES[options.measure](store))))
 
 
 if __name__ == "__main__":

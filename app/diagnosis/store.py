@@ -1,6 +1,6 @@
 """Checks of a store from outside of the service: whether it can be made, and whether its servers can be reached.
 
-It is not opened: on some stores that would take the runs over from the service that has them.
+It is not opened: that would read all that a topic holds, or wait for the file that the service has.
 """
 
 from __future__ import annotations

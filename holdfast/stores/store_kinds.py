@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "StoreKind"]
 
+_UNCLEAR: Final = re.compile(r"[/?#%\[\]\s]")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 Arguments = tuple[list[Any], dict[str, Any]]
@@ -63,8 +64,11 @@ class StoreKind:
         named |= read_options(parts, self.options)
         if self.wait and wait is not None:
             named[self.wait] = wait
-        store: StateStore = self._adapter()(*positional, **named)
-        return store
+        adapter = self._adapter()
+        try:
+            return adapter(*positional, **named)
+        except ValueError as error:
+            parts.refuse(str(error))
 
     def _adapter(self) -> Callable[..., StateStore]:
         module, _, name = self.adapter.partition(":")
@@ -108,6 +112,10 @@ def _brokers(url: StoreUrl) -> Arguments:
 def _nats_servers(url: StoreUrl) -> Arguments:
     user, hosts, bucket = url.authority()
     servers_of(url, hosts)
+    if _UNCLEAR.search(user):  # the client takes user and password as they are written, if it finds them
+        url.refuse(
+            "user and password must not have '/', '?', '#', '%', '[', ']' or spaces: use the option 'credentials'"
+        )
     prefix = f"nats://{user}@" if user else "nats://"
     return [[prefix + each for each in hosts.split(",")]], _named(url, "bucket", bucket)
 
