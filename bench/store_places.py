@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import json
 import platform
+import re
 import shutil
 import socket
 import sqlite3
@@ -18,7 +19,7 @@ import requests
 
 from bench.beside import backend
 from tests.integration.processes import serving
-from tests.integration.sidecar import Sidecar
+from tests.integration.sidecar import BUILD, Sidecar
 from tests.stores.servers import EVENT_KEY, inngest_server, kafka_server, nats_server
 
 if TYPE_CHECKING:
@@ -96,8 +97,10 @@ def _redis_version() -> str:
 
 
 def _dapr_version(port: int) -> str:
-    answer = requests.get(f"http://127.0.0.1:{port}/v1.0/metadata", timeout=5)
-    return str(answer.json()["runtimeVersion"])
+    """Ask the sidecar; one that was built from source does not know, but what it was built from does."""
+    told = str(requests.get(f"http://127.0.0.1:{port}/v1.0/metadata", timeout=5).json()["runtimeVersion"])
+    built = re.search(r"github.com/dapr/dapr v(\S+)", (BUILD.parent / "go.mod").read_text(encoding="utf-8"))
+    return built[1] if told == "edge" and built else told
 
 
 def _kafka_version(pid: int) -> str:

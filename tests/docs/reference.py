@@ -34,9 +34,13 @@ from holdfast.engine.receiving import TopicCalls
 from holdfast.engine.views import PendingView
 from holdfast.engine.work.numbers import ActivityStats
 from holdfast.publishers.dapr import DaprPublisher
+from holdfast.stores.dapr import DaprStore
 from holdfast.stores.inngest import InngestStore
+from holdfast.stores.kafka import KafkaStore
+from holdfast.stores.nats import NatsStore
 from holdfast.testing import SkippingClock, TestEnvironment, load_history, replay, save_history
 from holdfast.testing.store_conformance import ConformanceReport, run_conformance
+from tests.docs import store_tables
 from tests.docs.markdown import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -294,9 +298,16 @@ TABLES: dict[str, Callable[[], str]] = {
     "histories": lambda: functions(replay, save_history, load_history),
     "conformance": lambda: arguments(run_conformance),
     "conformance-report": lambda: attributes(ConformanceReport),
+    "store-kinds": lambda: table(("kind", "URL", "adapter", "needs"), store_tables.kind_rows()),
+    "store-options": lambda: table(("kind", "option", "meaning"), store_tables.option_rows()),
+    "store-registry": lambda: functions(stores.open, stores.names, stores.register),
+    "stores": lambda: table(store_tables.store_head(), store_tables.store_rows()),
+    "dapr-store": lambda: arguments(DaprStore.__init__, DaprStore),
+    "kafka-store": lambda: arguments(KafkaStore.__init__, KafkaStore),
+    "nats-store": lambda: arguments(NatsStore.__init__, NatsStore),
+    "inngest-store": lambda: arguments(InngestStore.__init__, InngestStore),
     "memory-store": lambda: arguments(stores.MemoryStore.__init__, stores.MemoryStore),
     "sqlite-store": lambda: arguments(stores.SqliteStore.__init__, stores.SqliteStore),
-    "inngest-store": lambda: arguments(InngestStore.__init__, InngestStore),
     "state-store": lambda: members(ports.StateStore),
     "capabilities": lambda: attributes(ports.Capabilities),
     "workflow-store": lambda: members(stores.WorkflowStore),
