@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from holdfast.stores.memory import MemoryStore
-from holdfast.stores.registry import Maker, names, open, register  # noqa: A004 - read as stores.open
+from holdfast.stores.registry import Factory, names, open, register  # noqa: A004 - read as stores.open
 from holdfast.stores.sqlite import SqliteStore
 from holdfast.stores.workflow_store import WorkflowFilter, WorkflowState, WorkflowStore
 
 __all__ = [
-    "Maker",
+    "Factory",
     "MemoryStore",
     "SqliteStore",
     "WorkflowFilter",

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from holdfast.core.durations import Duration
     from holdfast.ports import StateStore
 
-__all__ = ["Maker", "names", "open", "register", "servers"]
+__all__ = ["Factory", "names", "open", "register", "servers"]
 
-Maker = Callable[[str, "Duration | None"], "StateStore"]
+Factory = Callable[[str, "Duration | None"], "StateStore"]
 """Makes a store from its URL, and from how long its opening may wait."""
 
-_makers: dict[str, Maker] = {scheme: kind.make for kind in KINDS for scheme in kind.prefixes}
+_factories: dict[str, Factory] = {scheme: kind.make for kind in KINDS for scheme in kind.prefixes}
 
 
 def open(url: str, *, wait: Duration | None = None) -> StateStore:  # noqa: A001 - read as stores.open
@@ -34,22 +34,22 @@ def open(url: str, *, wait: Duration | None = None) -> StateStore:  # noqa: A001
         UnknownProviderError: There is no kind of store that the URL begins with.
         StoreError: The URL is not of the form of its kind, or an extra has to be installed. No text repeats a password.
     """
-    return _maker(url)(url, wait)
+    return _factory(url)(url, wait)
 
 
-def register(name: str, maker: Maker) -> None:
+def register(name: str, factory: Factory) -> None:
     """Let stores of your own be opened by URLs that begin with a name; one that is there is replaced.
 
     Args:
         name: What stands before the colon.
-        maker: Makes a store from the whole URL and from how long its opening may wait, None where nobody said.
+        factory: Makes a store from the whole URL and from how long its opening may wait, None where nobody said.
     """
-    _makers[name] = maker
+    _factories[name] = factory
 
 
 def names() -> list[str]:
     """List the names of all kinds of stores, sorted."""
-    return sorted({scheme.partition("+")[0] for scheme in _makers})
+    return sorted({scheme.partition("+")[0] for scheme in _factories})
 
 
 def servers(url: str) -> list[Server]:
@@ -65,11 +65,11 @@ def servers(url: str) -> list[Server]:
     return servers_of(parts, parts.authority()[1], port_needed=False)
 
 
-def _maker(url: str) -> Maker:
+def _factory(url: str) -> Factory:
     scheme, colon, _ = url.partition(":")
-    maker = _makers.get(scheme) if colon else None
-    if maker is None:
+    factory = _factories.get(scheme) if colon else None
+    if factory is None:
         provider, own = "store", [kind.name for kind in KINDS]
         forms = [*(kind.form for kind in KINDS), *(f"{name}:" for name in names() if name not in own)]
         raise UnknownProviderError(provider, shown(url), forms)
-    return maker
+    return factory

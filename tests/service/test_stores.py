@@ -89,7 +89,7 @@ async def hello(ctx):
 
 
 def test_a_module_of_workflows_may_bring_a_kind_of_store_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_makers", dict(registry._makers))  # noqa: SLF001 - registering is for good
+    monkeypatch.setattr(registry, "_factories", dict(registry._factories))  # noqa: SLF001 - registering is for good
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "shelf_of_tests.py").write_text(SHELF, encoding="utf-8")
 
@@ -131,6 +131,7 @@ def test_a_start_that_takes_long_says_what_it_waits_for(
     "setting",
     [
         "kafka://me:s3cr3t@127.0.0.1:1/runs",
+        "nats://me:s3cr3t?@127.0.0.1:1/runs",
         "nats://me:s3cr3t@127.0.0.1:1/runs?password=s3cr3t",
         "postgres://me:s3cr3t@127.0.0.1/runs",
     ],
@@ -140,6 +141,15 @@ def test_a_service_that_does_not_start_shows_no_password(setting: str, tmp_path:
         assert running.exit_status() != 0
 
     assert "cannot start: HOLDFAST_STORE: " in running.err
+    assert "s3cr3t" not in running.out + running.err
+
+
+@pytest.mark.slow
+def test_a_service_whose_store_does_not_answer_shows_no_password(tmp_path: Path) -> None:
+    with process(tmp_path, store="nats://me:s3cr3t@127.0.0.1:1/runs", store_wait="1s", log_level="debug") as running:
+        assert running.exit_status() != 0
+
+    assert "no NATS server answered at 127.0.0.1:1 within 1 s" in running.err
     assert "s3cr3t" not in running.out + running.err
 
 

@@ -264,7 +264,7 @@ def test_the_kinds_are_these() -> None:
 
 @pytest.fixture
 def own_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_makers", dict(registry._makers))  # noqa: SLF001 - registering is for good
+    monkeypatch.setattr(registry, "_factories", dict(registry._factories))  # noqa: SLF001 - registering is for good
 
 
 def test_a_kind_of_your_own_is_opened_like_the_others(own_kinds: None) -> None:
