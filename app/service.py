@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from app.calls import Calls
 from app.errors import BusyError, NotReadyError, StartupError
 from holdfast import FencedError, PublishError, StoreError
+from holdfast.stores import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -33,7 +34,6 @@ CLOSE_SECONDS: Final = 12.0
 """How much longer than the drain of its activities closing the engine may take before it is given up."""
 _LOOK_SECONDS: Final = 2.0
 """How long whoever asks for numbers waits for an engine whose thread is held."""
-_ON_SERVERS: Final = frozenset({"inngest", "kafka", "nats"})
 _PROBE_ID: Final = "holdfast-readiness-probe"
 
 _log = logging.getLogger("holdfast.service")
@@ -99,11 +99,11 @@ class Service:
 
     def _say_what_it_waits_for(self, thread: EngineThread) -> None:
         """Tell a sidecar that is away from a store that another process uses, as far as that can be told."""
-        kind = self.settings.store_kind
+        kind, servers = self.settings.store_kind, registry.servers(self.settings.store)
         # What a component can do is known once the sidecar has answered; one that guards nothing is never opened.
         if kind == "dapr" and thread.engine.capabilities.guard == "none":
             what = "sidecar to answer"
-        elif kind in _ON_SERVERS:
+        elif servers:
             what = f"store: for the server of {kind} to answer, or for another process to let go of the runs"
         else:
             what = "store to be free"

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from werkzeug.serving import make_server
 from app.cli.program import program
 from app.sidecar.probe import Redelivery, RetryProbe
 from holdfast import RunStatus
+from holdfast.ports import Capabilities
+from holdfast.stores import MemoryStore
 from tests.play import Anything
 from tests.service.cli_kit import data
 from tests.service.kit import application, process, service_of, start, waits_for
@@ -93,6 +96,22 @@ def faults(findings: list[dict[str, str]], besides: str = "store") -> dict[str, 
 def test_a_service_beside_a_well_sidecar_has_no_fault(sidecar: StandIn) -> None:
     with service() as (_, diagnose):
         assert faults(diagnose()) == {}
+
+
+class Unguarded(MemoryStore):
+    """What a server is that keeps nobody out."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, durable=True, guard="none")
+
+
+def test_a_store_that_keeps_no_second_process_out_is_pointed_out(sidecar: StandIn) -> None:
+    with service(store=Unguarded()) as (_, diagnose):
+        findings = {each["check"]: each for each in diagnose()}
+
+    assert findings["store"]["found"] == "nothing keeps a second process from writing over the runs"
+    assert "docs/reference/stores.md" in findings["store"]["advice"]
 
 
 SIDECAR_FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
