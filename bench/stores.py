@@ -49,7 +49,7 @@ SHOWN: Final = ("commits_per_s", "commit_p50_ms", "commit_p99_ms", "documents_pe
 
 def measured(kind: str) -> dict[str, Any]:
     """Measure one kind of store."""
-    row: dict[str, Any] = {"figures": {}}
+    row: dict[str, Any] = {"figures": {}, "load_average_before": round(os.getloadavg()[0], 1)}
     for measure, (words, kept) in MEASURES.items():
         if measure in LEFT_OUT.get(kind, ()):
             continue
