@@ -159,16 +159,20 @@ def _send_ahead(change: Change, batch: Batch, room: int, space: int) -> None:
 
 def _add_chores(chores: deque[Chore], batch: Batch, room: int, space: int, *, atomic: bool) -> None:
     room = min(room, _CHORES_PER_BATCH)
+    keys: set[str] = set()
     while chores:
         chore = chores[0]
         shares = atomic or chore.told is not None  # letters stand each for themselves
         if batch.chores and not shares:
             return
         while chore.waiting:
-            size = _size(chore.waiting[0].write)
-            if batch and (size > space or len(batch.chores) >= room):
+            write = chore.waiting[0].write
+            size = _size(write)
+            # While a store is slow, signs of the owner pile up: a key may stand in a batch once.
+            if batch and (size > space or len(batch.chores) >= room or write.key in keys):
                 return
             batch.chores.append(chore.waiting.popleft())
+            keys.add(write.key)
             space -= size
         chores.popleft()
         if not shares:

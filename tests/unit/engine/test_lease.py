@@ -2,12 +2,14 @@
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from holdfast import ActivityContext, FencedError, RetryPolicy, WorkflowContext
 from holdfast.engine.commits.partition import RENEW_SECONDS
+from holdfast.ports import Conflict, Write, Written
 from holdfast.stores import MemoryStore
 from tests.play import Code
 from tests.service.kit import until
@@ -203,3 +205,37 @@ async def test_where_nobody_else_can_have_the_store_no_proof_is_needed() -> None
 
         store.gate.set()
         assert [await handle.result() for handle in handles] == ["done"] * 2
+
+
+class Strict(MemoryStore):
+    """Notes the keys that stand in a batch twice: most backends refuse such a batch.
+
+    Attributes:
+        doubled: Those keys.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.doubled: list[str] = []
+
+    async def write(self, writes: Sequence[Write]) -> list[Written | Conflict]:
+        keys = [write.key for write in writes]
+        self.doubled += [key for key in set(keys) if keys.count(key) > 1]
+        return await super().write(writes)
+
+
+@on_skipping_loop
+async def test_signs_that_pile_up_while_the_store_is_slow_share_no_batch() -> None:
+    inner = Strict()
+    halting, work = Halting(inner=inner), Work()
+    work.go_on.set()
+    engine = one_at_a_time(halting, work)
+    await engine.open()
+    halting.gate.clear()
+    running = asyncio.create_task(engine.execute(works, id="a"))
+    await asyncio.sleep(4 * RENEW_SECONDS)
+    halting.gate.set()
+
+    assert await running == "done"
+    assert inner.doubled == []
+    await engine.close()
