@@ -21,8 +21,9 @@ from holdfast.engine.commits.checkpoint import CHECKPOINT_COMMITS, Checkpoints
 from holdfast.engine.commits.committer import Committer
 from holdfast.engine.commits.index import Index
 from holdfast.engine.commits.letters import Letters
-from holdfast.engine.commits.partition import RENEW_SECONDS, Partition
+from holdfast.engine.commits.partition import Partition
 from holdfast.engine.commits.reader import Reader
+from holdfast.engine.commits.signs import Signs
 from holdfast.engine.looking import Looking
 from holdfast.engine.messages.resume import ResumeTopic
 from holdfast.engine.messages.routing import SIGNALS_TOPIC, TopicMapping
@@ -221,8 +222,7 @@ class Parts:
         if self.store.capabilities.exclusive:
             partition.lease.hold_for_ever()
         else:
-            partition.lease.ask = self._show_alive
-            self._spawn(self._renew())
+            self._spawn(Signs(partition, committer).run())
         self._state = "open"
         await self.holding.open()
         await recover_runs(runtime, self.index, self._reader)
@@ -255,15 +255,6 @@ class Parts:
         if not task.cancelled() and task.exception() is not None:
             self.log.critical("the engine has stopped", exc_info=task.exception())
             self.runtime.fenced(FencedError(f"the engine has stopped: {task.exception()}"))
-
-    async def _renew(self) -> None:
-        """Show now and then that the owner is alive, so that whoever waits for the runs goes on waiting."""
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            self._show_alive()
-
-    def _show_alive(self) -> None:
-        self.committer.add_chore([self._partition.renewal()])
 
     def _fenced(self, error: FencedError) -> None:
         if self.options.on_fenced is not None:

@@ -43,6 +43,11 @@ class Lease:
         """Whether nobody else can have the runs yet; may be asked on any thread."""
         return self._loop.time() < self._until and not self._is_revoked
 
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether somebody waits for a proof."""
+        return bool(self._waiting)
+
     def proved(self, sent: float) -> None:
         """Note that a sign went through, which was sent at that time of the loop."""
         self._until = max(self._until, sent + _LEASE_SECONDS)

@@ -40,7 +40,9 @@ class Store:
         return await self.inner.read(keys)
 
     async def write(self, writes: Sequence[Write]) -> list[Written | Conflict]:
-        self.batches.append([write.key for write in writes])
+        keys = [write.key for write in writes]
+        assert len(set(keys)) == len(keys), f"twice in one batch: {sorted(key for key in keys if keys.count(key) > 1)}"
+        self.batches.append(keys)
         return await self.apply(writes)
 
     async def apply(self, writes: Sequence[Write]) -> list[Written | Conflict]:

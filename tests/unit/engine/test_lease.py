@@ -16,6 +16,7 @@ from tests.service.kit import until
 from tests.unit.engine.kit import engine_on, eventually, on_skipping_loop
 from tests.unit.engine.stores import Halting, Store
 
+SIGN = "owner:0"
 STANDSTILL = 30.0
 """Longer than a newcomer waits."""
 
@@ -111,6 +112,39 @@ async def test_an_owner_that_nobody_has_replaced_goes_on_as_soon_as_it_has_prove
 
         assert [await handle.result() for handle in handles] == ["done"] * 2
         assert work.begun == ["a", "b"]
+
+
+@on_skipping_loop
+async def test_signs_do_not_pile_up_while_the_store_does_not_answer() -> None:
+    halting = Halting()
+    async with engine_on(halting, workflows=[works], activities=[Work()]) as engine:
+        halting.gate.clear()
+        await asyncio.sleep(STANDSTILL)
+        before = len(halting.batches)
+
+        halting.gate.set()
+
+        await engine.settled()
+        assert [batch for batch in halting.batches[before:] if SIGN in batch] == []
+
+
+@on_skipping_loop
+async def test_two_chores_that_write_one_document_go_out_one_after_the_other() -> None:
+    halting = Halting()
+    async with engine_on(halting) as engine:
+        parts = engine._parts  # noqa: SLF001 - the committer is nobody's to be called
+        halting.gate.clear()
+        held = parts.committer.write([parts._partition.renewal()])  # noqa: SLF001 - as above
+        await eventually(lambda: halting.waiting == 1)
+        await asyncio.sleep(0)
+        both = [parts.committer.write([parts._partition.renewal()]) for _ in range(2)]  # noqa: SLF001 - as above
+        before = len(halting.batches)
+
+        halting.gate.set()
+
+        await asyncio.gather(held, *both)
+        assert [batch.count(SIGN) for batch in halting.batches[before:]] == [1] * len(halting.batches[before:])
+        assert len(halting.batches) - before >= len(both)
 
 
 @on_skipping_loop
