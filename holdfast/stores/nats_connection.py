@@ -68,6 +68,7 @@ class Connection:
             StoreError: The server does not let us in.
             StoreUnavailableError: No server answered in so many seconds.
         """
+        self._check_credentials()
         self._refused = asyncio.get_running_loop().create_future()
         client = Client()
         connecting = asyncio.ensure_future(self._connect(client))
@@ -104,6 +105,15 @@ class Connection:
     def _places(self) -> str:
         """Where the servers are, without the passwords that their URLs may hold."""
         return ", ".join(urlsplit(url).netloc.rpartition("@")[2] or url for url in self._servers)
+
+    def _check_credentials(self) -> None:
+        """Read the file of credentials once: the client would try again and again."""
+        try:
+            if self._credentials is not None:
+                self._credentials.read_bytes()
+        except OSError as error:
+            msg = f"the connection to NATS at {self._places} cannot be made: {error}"
+            raise StoreError(msg) from error
 
     async def _connect(self, client: Client) -> Client:
         try:

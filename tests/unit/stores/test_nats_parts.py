@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,6 +162,22 @@ def test_names_that_no_bucket_can_have_are_refused(name: str) -> None:
 def test_without_a_server_there_is_no_store() -> None:
     with pytest.raises(StoreError, match="needs the URL of a server"):
         NatsStore([])
+
+
+async def test_credentials_that_cannot_be_read_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"cannot be made: .*nobody\.creds"):
+        await NatsStore(credentials=tmp_path / "nobody.creds").open()
+
+
+async def test_credentials_need_another_package_and_the_error_says_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "nkeys", None)
+    credentials = tmp_path / "user.creds"
+    credentials.touch()
+
+    with pytest.raises(StoreError, match=r"pip install 'nats-py\[nkeys\]'"):
+        await NatsStore(credentials=credentials).open()
 
 
 def test_before_it_is_open_it_claims_the_least() -> None:
