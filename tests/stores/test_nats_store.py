@@ -113,7 +113,9 @@ async def test_the_version_of_a_deletion_creates_nothing(nats: Backend) -> None:
 
 
 async def test_what_marks_deletions_is_gone_after_a_while(nats: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(nats_writes._EXPIRING_MARKER, "Nats-TTL", "1s")  # noqa: SLF001 - a minute is long for a test
+    marker = nats_writes._EXPIRING_MARKER  # noqa: SLF001 - a minute is long for a test
+    assert marker["Nats-TTL"] == "60s"
+    monkeypatch.setitem(marker, "Nats-TTL", "1s")
     bucket = new_bucket()
     async with opened_store(nats, bucket) as store:
         keys = [f"commit:0:{number}" for number in range(100)]
