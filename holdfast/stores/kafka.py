@@ -177,11 +177,7 @@ class KafkaStore:
     def _load(self) -> LogState:
         topic, (writer, reader) = self._log()
         state = LogState(writer, reader, self._max_cached_bytes, topic.tombstone_seconds)
-        try:
-            state.catch_up()
-        except StoreError:
-            state.close()
-            raise
+        state.load(0.0 if self._given else self._connect_timeout)
         self._capabilities = replace(_CAPABILITIES, max_value_bytes=topic.max_bytes - _OVERHEAD_BYTES)
         return state
 

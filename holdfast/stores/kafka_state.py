@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.core.errors import StoreError, StoreUnavailableError
 from holdfast.ports import ABSENT, ANY, Document, Written
+from holdfast.stores.kafka_documents import Documents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ __all__ = ["LogState"]
 _log = logging.getLogger("holdfast.stores.kafka")
 
 _PROGRESS_SECONDS: Final = 2.0
+_PAUSE_SECONDS: Final = 0.1
 _MARKER: Final = 1
 """Each transaction ends with a record of Kafka's own, which takes an offset and is not read."""
 
@@ -43,10 +45,7 @@ class LogState:
         self._writer = writer
         self._reader = reader
         self._tombstone_seconds = tombstone_seconds
-        self._room = max_cached_bytes
-        self._offsets: dict[str, int] = {}
-        self._values: dict[str, bytes] = {}  # in the order of their last use, where there is not room for all
-        self._bytes = 0
+        self._documents = Documents(max_cached_bytes)
         self._next = 0
         self._looked = time.monotonic()
         self._claimed = False
@@ -58,12 +57,13 @@ class LogState:
             StoreUnavailableError: The broker did not answer.
         """
         if time.monotonic() - self._looked > self._tombstone_seconds / 2:
-            self._forget()
+            self._documents.clear()  # by now the log may have forgotten what was deleted in it
+            self._next = 0
         end, began = self._reader.end(), time.monotonic()
         if end > self._next:
             start, told = self._next, began
             for count, (offset, key, value) in enumerate(self._reader.read(start, end), 1):
-                self._take(key, value, offset)
+                self._documents.take(key, value, offset)
                 self._next = offset + 1
                 if not count % 10_000 and time.monotonic() - told > _PROGRESS_SECONDS:
                     told = time.monotonic()
@@ -72,6 +72,28 @@ class LogState:
             self._next = end
         self._looked = began
 
+    def load(self, seconds: float) -> None:
+        """Read the log for the first time, from brokers that may have no leader for it yet; close it if that fails.
+
+        Args:
+            seconds: For how long to try.
+
+        Raises:
+            StoreUnavailableError: The brokers did not answer until then.
+        """
+        due = time.monotonic() + seconds
+        try:
+            while True:
+                try:
+                    return self.catch_up()
+                except StoreUnavailableError:
+                    if time.monotonic() >= due:
+                        raise
+                time.sleep(_PAUSE_SECONDS)
+        except StoreError:
+            self.close()
+            raise
+
     def read(self, keys: Sequence[str]) -> dict[str, Document]:
         """Read documents as they are now; keys that do not exist are left out.
 
@@ -79,8 +101,8 @@ class LogState:
             StoreUnavailableError: The broker did not answer.
         """
         self.catch_up()
-        found = {key: str(self._offsets[key]) for key in keys if key in self._offsets}
-        return {key: Document(self._value(key), version) for key, version in found.items()}
+        found = {key: self._documents.offsets[key] for key in keys if key in self._documents.offsets}
+        return {key: Document(self._value(key, offset), str(offset)) for key, offset in found.items()}
 
     def write(self, writes: Sequence[Write]) -> list[Written] | None:
         """Append writes in one transaction; None where the expectation of one does not hold.
@@ -101,14 +123,14 @@ class LogState:
         return self._append(writes)
 
     def _append(self, writes: Sequence[Write]) -> list[Written]:
-        records = [(key, value) for key, value, _ in writes if value is not None or key in self._offsets]
+        records = [(key, value) for key, value, _ in writes if value is not None or key in self._documents.offsets]
         try:
             offsets = self._writer.commit(records) if records else ()
         except StoreError:
             self._claimed = False
             raise
         for (key, value), offset in zip(records, offsets, strict=True):
-            self._take(key, value, offset)
+            self._documents.take(key, value, offset)
         if offsets:
             self._next = offsets[-1] + 1 + _MARKER
             self._looked = time.monotonic()
@@ -122,7 +144,7 @@ class LogState:
             StoreUnavailableError: The broker did not answer.
         """
         self.catch_up()
-        return sorted(key for key in self._offsets if key.startswith(prefix))
+        return sorted(key for key in self._documents.offsets if key.startswith(prefix))
 
     def close(self) -> None:
         """Let go of the broker."""
@@ -130,7 +152,7 @@ class LogState:
         self._reader.close()
 
     def _all_hold(self, writes: Sequence[Write]) -> bool:
-        offsets = self._offsets
+        offsets = self._documents.offsets
         for key, value, expected in writes:
             if expected is ANY:
                 continue
@@ -142,40 +164,14 @@ class LogState:
                 return False
         return True
 
-    def _take(self, key: str, value: bytes | None, offset: int) -> None:
-        old = self._values.pop(key, None)
-        if value is None:
-            self._offsets.pop(key, None)
-        else:
-            self._offsets[key] = offset
-            self._values[key] = value
-        if self._room is not None:
-            self._bytes += len(value or b"") - len(old or b"")
-            self._make_room()
-
-    def _make_room(self) -> None:
-        room = self._room or 0
-        while self._bytes > room and self._values:
-            self._bytes -= len(self._values.pop(next(iter(self._values))))
-
-    def _value(self, key: str) -> bytes:
+    def _value(self, key: str, offset: int) -> bytes:
         """Give a value, from memory or once more from the log."""
-        if self._room is None:
-            return self._values[key]
-        offset = self._offsets[key]
-        if key in self._values:
-            value = self._values[key]
-        else:
+        value = self._documents.value(key)
+        if value is None:
             entry = next(self._reader.read(offset, offset + 1), None)
             if entry is None or entry.key != key or entry.value is None:
                 msg = f"{key!r} was replaced while it was being read"
                 raise StoreUnavailableError(msg)
             value = entry.value
-        self._take(key, value, offset)
+            self._documents.take(key, value, offset)
         return value
-
-    def _forget(self) -> None:
-        """Begin anew: the log may have forgotten, since the last look, what was deleted in it."""
-        self._offsets.clear()
-        self._values.clear()
-        self._bytes = self._next = 0

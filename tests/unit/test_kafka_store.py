@@ -192,9 +192,8 @@ async def test_with_little_memory_every_document_can_still_be_read(room: int) ->
             found = await store.read([f"k{number}"])
             expected = {3: b"replaced 3", 4: None}.get(number, b"%010d" % number)
             assert (found[f"k{number}"].value if found else None) == expected
-        state = store._session.state if store._session else None  # noqa: SLF001 - what stays in memory is not public
-        assert state is not None
-        assert sum(map(len, state._values.values())) == state._bytes <= room  # noqa: SLF001 - as above
+        assert store._session is not None  # noqa: SLF001 - what stays in memory is not public
+        assert store._session.state._documents.cached_bytes <= room  # noqa: SLF001 - as above
 
 
 async def test_an_outage_at_the_start_is_told_and_lets_go_of_the_clients() -> None:
