@@ -45,7 +45,7 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
 # A broker that was killed is taken for dead soon, so that it is let in again soon.
-broker.session.timeout.ms=2000
+broker.session.timeout.ms=4000
 broker.heartbeat.interval.ms=500
 group.initial.rebalance.delay.ms=0
 # A topic that asks for it is compacted within a second or two.
