@@ -36,11 +36,14 @@ class Writer(Protocol):
         """
         ...
 
-    def commit(self, records: Sequence[tuple[str, bytes | None]]) -> Sequence[int]:
+    def commit(self, records: Sequence[tuple[str, bytes | None]]) -> tuple[int, int]:
         """Append records, all of them or none.
 
+        Args:
+            records: At least one: a key and its value, or None to delete it.
+
         Returns:
-            The offset of each.
+            The offsets of the first and of the last; there are gaps between if they are more apart than records.
 
         Raises:
             StoreUnavailableError: It is not known whether they count, or another writer has claimed the log.

@@ -124,18 +124,29 @@ class LogState:
 
     def _append(self, writes: Sequence[Write]) -> list[Written]:
         records = [(key, value) for key, value, _ in writes if value is not None or key in self._documents.offsets]
-        try:
-            offsets = self._writer.commit(records) if records else ()
-        except StoreError:
-            self._claimed = False
-            raise
-        for (key, value), offset in zip(records, offsets, strict=True):
-            self._documents.take(key, value, offset)
-        if offsets:
-            self._next = offsets[-1] + 1 + _MARKER
+        versions: dict[str, int] = {}
+        if records:
+            try:
+                first, last = self._writer.commit(records)
+                for (key, value), offset in zip(records, self._offsets_of(len(records), first, last), strict=True):
+                    self._documents.take(key, value, offset)
+                    versions[key] = offset
+            except StoreError:
+                self._claimed = False
+                raise
+            self._next = last + 1 + _MARKER
             self._looked = time.monotonic()
-        versions = dict(zip((key for key, _ in records), offsets, strict=True))
         return [Written(str(versions.get(write.key, ""))) for write in writes]
+
+    def _offsets_of(self, count: int, first: int, last: int) -> Sequence[int]:
+        """Give the offsets of the records of a commit: one after the other, unless a marker came between them."""
+        if last - first == count - 1:
+            return range(first, last + 1)
+        offsets = [entry.offset for entry in self._reader.read(first, last + 1)]
+        if len(offsets) != count:
+            msg = f"{count} records were committed between offsets {first} and {last}, and {len(offsets)} are there"
+            raise StoreUnavailableError(msg)
+        return offsets
 
     def keys(self, prefix: str) -> list[str]:
         """List the keys that begin with a prefix, in order.

@@ -67,7 +67,7 @@ class PartitionWriter:
                 self._producers.append(producer)
                 producer.init_transactions(self._timeout)
 
-    def commit(self, records: Sequence[tuple[str, bytes | None]]) -> Sequence[int]:
+    def commit(self, records: Sequence[tuple[str, bytes | None]]) -> tuple[int, int]:
         """Append records in one transaction.
 
         Raises:
@@ -82,18 +82,22 @@ class PartitionWriter:
                 offsets.append(offset)
 
         self._turn = (self._turn + 1) % len(self._producers)
-        producer = self._producers[self._turn]
-        produce = partial(producer.produce, self._topic, partition=self._partition, on_delivery=delivered)
+        producer, last = self._producers[self._turn], len(records) - 1
+        produce = partial(producer.produce, self._topic, partition=self._partition)
         try:
             with translating(f"committing {len(records)} records"):
                 producer.begin_transaction()
-                for key, value in records:
-                    produce(value, key)
+                for place, (key, value) in enumerate(records):
+                    # A report of each record would stop this thread as often, until the interpreter is free.
+                    if 0 < place < last:
+                        produce(value, key)
+                    else:
+                        produce(value, key, on_delivery=delivered)
                 producer.commit_transaction(self._timeout)
         except StoreError:
             self.close()
             raise
-        return offsets
+        return offsets[0], offsets[-1]
 
     def close(self) -> None:
         """Let go of the brokers; a transaction that is open is left to the next claim.

@@ -18,6 +18,7 @@ class MemoryTopic:
         keeps_answers: Commits count, and nobody is told.
         refuses: Commits are refused for good.
         reads: From where to where was read, each time.
+        has_gaps: Markers stand between the records of a commit as well.
         claims: How many have claimed it.
         on_claim: Called when it has been claimed.
     """
@@ -29,6 +30,7 @@ class MemoryTopic:
         self.keeps_answers = False
         self.refuses = False
         self.reads: list[tuple[int, int]] = []
+        self.has_gaps = False
         self.claims = 0
         self.on_claim: Callable[[], None] = lambda: None
         self.end = 0
@@ -38,9 +40,12 @@ class MemoryTopic:
         return KafkaStore.with_writer_reader(MemoryWriter(self), MemoryReader(self), max_cached_bytes=max_cached_bytes)
 
     def append(self, records: Sequence[tuple[str, bytes | None]]) -> list[int]:
-        start = self.end
-        self.entries += [Entry(start + number, key, value) for number, (key, value) in enumerate(records)]
-        self.end += len(records) + 1
+        for number, (key, value) in enumerate(records):
+            if number and self.has_gaps:
+                self.end += 1
+            self.entries.append(Entry(self.end, key, value))
+            self.end += 1
+        self.end += 1
         return [entry.offset for entry in self.entries[-len(records) :]]
 
     def check(self) -> None:
@@ -59,7 +64,7 @@ class MemoryWriter:
         self._topic.owner = self
         self._topic.on_claim()
 
-    def commit(self, records: Sequence[tuple[str, bytes | None]]) -> Sequence[int]:
+    def commit(self, records: Sequence[tuple[str, bytes | None]]) -> tuple[int, int]:
         topic = self._topic
         topic.check()
         if topic.owner is not self:
@@ -69,7 +74,7 @@ class MemoryWriter:
         offsets = topic.append(records)
         if topic.keeps_answers:
             raise StoreUnavailableError("no answer")
-        return offsets
+        return offsets[0], offsets[-1]
 
     def close(self) -> None:
         self.closed += 1

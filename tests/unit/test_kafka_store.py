@@ -159,6 +159,16 @@ async def test_versions_are_offsets_and_are_compared() -> None:
         assert (await store.read(["a"]))["a"] == (b"2", second.version)
 
 
+async def test_versions_are_right_where_markers_stand_between_the_records_of_a_commit() -> None:
+    topic = MemoryTopic()
+    topic.has_gaps = True
+    store, other = topic.store(), topic.store()
+    async with opened(store, other):
+        results = await store.write([Write(key, b"1", ABSENT) for key in "abc"])
+        assert results == [Written("0"), Written("2"), Written("4")]
+        assert await store.read(list("abc")) == await other.read(list("abc"))
+
+
 async def test_deleting_what_is_absent_writes_nothing() -> None:
     topic = MemoryTopic()
     store = topic.store()
