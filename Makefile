@@ -77,7 +77,7 @@ store-servers: ## get nats-server and a Kafka broker into a cache, once (needs G
 
 .PHONY: test-stores
 test-stores: $(DEV) store-servers ## run the tests of the stores on real servers of Kafka, NATS and Inngest's protocol
-	$(BIN)/pytest -m stores
+	$(BIN)/pytest -n 2 -m stores
 
 .PHONY: bench
 bench: $(DEV) ## measure the engine in memory and on SQLite
