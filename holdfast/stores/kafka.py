@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from holdfast.core.durations import seconds_of
 from holdfast.core.errors import StoreError
 from holdfast.ports import Capabilities, Conflict
-from holdfast.stores.kafka_log import Entry, Reader, Writer
+from holdfast.stores.kafka_log import Committed, Entry, Reader, Writer
 from holdfast.stores.kafka_reader import PartitionReader
 from holdfast.stores.kafka_state import LogState
 from holdfast.stores.kafka_topic import Topic, prepared
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from holdfast.ports import Document, Write, Written
 
-__all__ = ["Entry", "KafkaStore", "Reader", "Writer"]
+__all__ = ["Committed", "Entry", "KafkaStore", "Reader", "Writer"]
 
 _MIB: Final = 1024 * 1024
 _OVERHEAD_BYTES: Final = 8 * 1024  # what a batch of one record takes besides its value: heads, and the key

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Entry", "Reader", "Writer"]
+__all__ = ["Committed", "Entry", "Reader", "Writer"]
 
 
 class Entry(NamedTuple):
@@ -24,6 +24,20 @@ class Entry(NamedTuple):
     value: bytes | None
 
 
+class Committed(NamedTuple):
+    """Where the records of a commit stand.
+
+    Attributes:
+        first: The offset of the first.
+        last: The offset of the last; there are gaps between if they are more apart than records.
+        next: The least offset that a later record can have.
+    """
+
+    first: int
+    last: int
+    next: int
+
+
 class Writer(Protocol):
     """Appends to a log. It blocks; a store calls it on one thread."""
 
@@ -36,14 +50,11 @@ class Writer(Protocol):
         """
         ...
 
-    def commit(self, records: Sequence[tuple[str, bytes | None]]) -> tuple[int, int]:
+    def commit(self, records: Sequence[tuple[str, bytes | None]]) -> Committed:
         """Append records, all of them or none.
 
         Args:
             records: At least one: a key and its value, or None to delete it.
-
-        Returns:
-            The offsets of the first and of the last; there are gaps between if they are more apart than records.
 
         Raises:
             StoreUnavailableError: It is not known whether they count, or another writer has claimed the log.

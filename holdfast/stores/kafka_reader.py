@@ -44,6 +44,7 @@ class PartitionReader:
                 "log_level": 2,  # what goes wrong is told by the calls, and logged once, by whoever made them
                 "group.id": f"holdfast-{topic}",  # one has to be named; nothing is ever committed to it
                 "enable.auto.commit": False,
+                "allow.auto.create.topics": False,
                 "isolation.level": "read_committed",
                 "auto.offset.reset": "earliest",
                 "fetch.message.max.bytes": 4 * _MIB,

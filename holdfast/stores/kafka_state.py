@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 from holdfast.core.errors import StoreError, StoreUnavailableError
 from holdfast.ports import ABSENT, ANY, Document, Written
 from holdfast.stores.kafka_documents import Documents
+from holdfast.stores.kafka_extent import Extent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from holdfast.ports import Write
-    from holdfast.stores.kafka_log import Reader, Writer
+    from holdfast.stores.kafka_log import Committed, Reader, Writer
 
 __all__ = ["LogState"]
 
@@ -22,8 +23,6 @@ _log = logging.getLogger("holdfast.stores.kafka")
 
 _PROGRESS_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 0.1
-_MARKER: Final = 1
-"""Each transaction ends with a record of Kafka's own, which takes an offset and is not read."""
 
 
 class LogState:
@@ -47,6 +46,7 @@ class LogState:
         self._tombstone_seconds = tombstone_seconds
         self._documents = Documents(max_cached_bytes)
         self._next = 0
+        self._extent = Extent()
         self._looked = time.monotonic()
         self._claimed = False
 
@@ -54,12 +54,14 @@ class LogState:
         """Take in what was appended since the last look.
 
         Raises:
-            StoreUnavailableError: The broker did not answer.
+            StoreUnavailableError: The broker did not answer, or what was in the log is gone.
         """
+        self._extent.check()
         if time.monotonic() - self._looked > self._tombstone_seconds / 2:
             self._documents.clear()  # by now the log may have forgotten what was deleted in it
             self._next = 0
         end, began = self._reader.end(), time.monotonic()
+        self._extent.ends(end)
         if end > self._next:
             start, told = self._next, began
             for count, (offset, key, value) in enumerate(self._reader.read(start, end), 1):
@@ -111,8 +113,10 @@ class LogState:
             StoreUnavailableError: It is not known whether they count.
             StoreError: The broker refuses them for good.
         """
-        if not self._claimed:
+        offsets = self._documents.offsets
+        if not self._claimed or any(value is None and key not in offsets for key, value, _ in writes):
             self.catch_up()
+        if not self._claimed:
             if not self._all_hold(writes):
                 return None
             self._writer.claim()
@@ -124,28 +128,31 @@ class LogState:
 
     def _append(self, writes: Sequence[Write]) -> list[Written]:
         records = [(key, value) for key, value, _ in writes if value is not None or key in self._documents.offsets]
-        versions: dict[str, int] = {}
-        if records:
-            try:
-                first, last = self._writer.commit(records)
-                for (key, value), offset in zip(records, self._offsets_of(len(records), first, last), strict=True):
-                    self._documents.take(key, value, offset)
-                    versions[key] = offset
-            except StoreError:
-                self._claimed = False
-                raise
-            self._next = last + 1 + _MARKER
-            self._looked = time.monotonic()
+        versions = dict(self._committed(records)) if records else {}
         return [Written(str(versions.get(write.key, ""))) for write in writes]
 
-    def _offsets_of(self, count: int, first: int, last: int) -> Sequence[int]:
+    def _committed(self, records: Sequence[tuple[str, bytes | None]]) -> Iterator[tuple[str, int]]:
+        """Commit records, and give the offset of each key."""
+        try:
+            done = self._writer.commit(records)
+            self._extent.committed(done.first, done.last)
+            offsets = self._offsets_of(len(records), done)
+        except StoreError:
+            self._claimed = False
+            raise
+        self._next = done.next
+        self._looked = time.monotonic()
+        for (key, value), offset in zip(records, offsets, strict=True):
+            self._documents.take(key, value, offset)
+            yield key, offset
+
+    def _offsets_of(self, count: int, done: Committed) -> Sequence[int]:
         """Give the offsets of the records of a commit: one after the other, unless a marker came between them."""
-        if last - first == count - 1:
-            return range(first, last + 1)
-        offsets = [entry.offset for entry in self._reader.read(first, last + 1)]
+        if done.last - done.first == count - 1:
+            return range(done.first, done.last + 1)
+        offsets = [entry.offset for entry in self._reader.read(done.first, done.last + 1)]
         if len(offsets) != count:
-            msg = f"{count} records were committed between offsets {first} and {last}, and {len(offsets)} are there"
-            raise StoreUnavailableError(msg)
+            self._extent.lose(f"{count} records were committed from offset {done.first}, and {len(offsets)} are there")
         return offsets
 
     def keys(self, prefix: str) -> list[str]:

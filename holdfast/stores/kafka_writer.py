@@ -9,6 +9,7 @@ from confluent_kafka import Producer
 
 from holdfast.core.errors import StoreError
 from holdfast.stores.kafka_errors import translating
+from holdfast.stores.kafka_log import Committed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["PartitionWriter"]
 
 _MIB: Final = 1024 * 1024
+_MARKER: Final = 1
+"""Each transaction ends with a record of Kafka's own, which takes an offset and is not read."""
 
 
 class PartitionWriter:
@@ -41,6 +44,7 @@ class PartitionWriter:
             **config,
             "log_level": 2,  # what goes wrong is told by the calls, and logged once, by whoever made them
             "acks": "all",
+            "allow.auto.create.topics": False,  # one that was deleted must not come back as one that forgets
             "enable.idempotence": True,
             "linger.ms": 0,
             "batch.size": min(_MIB, max_bytes),
@@ -67,7 +71,7 @@ class PartitionWriter:
                 self._producers.append(producer)
                 producer.init_transactions(self._timeout)
 
-    def commit(self, records: Sequence[tuple[str, bytes | None]]) -> tuple[int, int]:
+    def commit(self, records: Sequence[tuple[str, bytes | None]]) -> Committed:
         """Append records in one transaction.
 
         Raises:
@@ -97,7 +101,7 @@ class PartitionWriter:
         except StoreError:
             self.close()
             raise
-        return offsets[0], offsets[-1]
+        return Committed(offsets[0], offsets[-1], offsets[-1] + 1 + _MARKER)
 
     def close(self) -> None:
         """Let go of the brokers; a transaction that is open is left to the next claim.

@@ -127,6 +127,28 @@ async def test_a_partition_that_is_not_there_is_refused(kafka: Backend) -> None:
         await KafkaStore(brokers(kafka), topic=topic, partition=1).open()
 
 
+@pytest.mark.parametrize("then", ["stays away", "comes back"])
+async def test_a_topic_that_is_deleted_under_a_writer_takes_nothing_more(then: str, kafka: Backend) -> None:
+    topic = fresh_topic()
+    store, other = (KafkaStore(brokers(kafka), topic=topic, timeout=2.0) for _ in range(2))
+    admin = AdminClient({"bootstrap.servers": brokers(kafka)})
+    async with opened(store):
+        for number in range(5):
+            await store.write([Write(f"commit:{number}", b"1", ABSENT), Write("run:x", b"1", ANY)])
+        admin.delete_topics([topic])[topic].result()
+        if then == "comes back":
+            async with opened(other):
+                await other.write([Write("commit:0", b"another", ABSENT)])
+        batch = [Write("commit:5", b"1", ABSENT), Write("run:x", b"2", ANY)]
+        for _ in range(2):
+            with pytest.raises(StoreUnavailableError):
+                await store.write(batch)
+            with pytest.raises(StoreUnavailableError):
+                await store.read(["run:x"])
+    if then == "stays away":
+        assert topic not in admin.list_topics(timeout=10).topics
+
+
 def test_a_partition_is_a_number_from_0() -> None:
     with pytest.raises(StoreError, match="partition -1"):
         KafkaStore(partition=-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from holdfast.core.errors import StoreError, StoreUnavailableError
-from holdfast.stores.kafka import Entry, KafkaStore
+from holdfast.stores.kafka import Committed, Entry, KafkaStore
 
 
 class MemoryTopic:
@@ -19,6 +19,7 @@ class MemoryTopic:
         refuses: Commits are refused for good.
         reads: From where to where was read, each time.
         has_gaps: Markers stand between the records of a commit as well.
+        markers: How many offsets the end of a commit takes.
         claims: How many have claimed it.
         on_claim: Called when it has been claimed.
     """
@@ -31,6 +32,7 @@ class MemoryTopic:
         self.refuses = False
         self.reads: list[tuple[int, int]] = []
         self.has_gaps = False
+        self.markers = 1
         self.claims = 0
         self.on_claim: Callable[[], None] = lambda: None
         self.end = 0
@@ -45,7 +47,7 @@ class MemoryTopic:
                 self.end += 1
             self.entries.append(Entry(self.end, key, value))
             self.end += 1
-        self.end += 1
+        self.end += self.markers
         return [entry.offset for entry in self.entries[-len(records) :]]
 
     def check(self) -> None:
@@ -64,7 +66,7 @@ class MemoryWriter:
         self._topic.owner = self
         self._topic.on_claim()
 
-    def commit(self, records: Sequence[tuple[str, bytes | None]]) -> tuple[int, int]:
+    def commit(self, records: Sequence[tuple[str, bytes | None]]) -> Committed:
         topic = self._topic
         topic.check()
         if topic.owner is not self:
@@ -74,7 +76,7 @@ class MemoryWriter:
         offsets = topic.append(records)
         if topic.keeps_answers:
             raise StoreUnavailableError("no answer")
-        return offsets[0], offsets[-1]
+        return Committed(offsets[0], offsets[-1], topic.end)
 
     def close(self) -> None:
         self.closed += 1

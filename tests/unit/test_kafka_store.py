@@ -179,6 +179,59 @@ async def test_deleting_what_is_absent_writes_nothing() -> None:
         assert [entry.key for entry in topic.entries] == ["c"]
 
 
+async def test_what_another_instance_wrote_can_be_deleted() -> None:
+    topic = MemoryTopic()
+    ours, theirs = topic.store(), topic.store()
+    async with opened(ours, theirs):
+        await ours.write([Write("a", b"1", ABSENT)])
+        await theirs.write([Write("x", b"1", ABSENT)])
+        with pytest.raises(StoreUnavailableError, match="fenced"):
+            await ours.write([Write("x", None, ANY)])
+        await ours.write([Write("x", None, ANY)])
+        assert (await theirs.read(["a", "x"])).keys() == {"a"}
+
+
+async def test_a_log_need_not_mark_its_commits() -> None:
+    topic = MemoryTopic()
+    topic.markers = 0
+    ours, theirs = topic.store(), topic.store()
+    async with opened(ours, theirs):
+        await ours.write([Write("k", b"1", ABSENT)])
+        await theirs.write([Write("j", b"1", ABSENT)])
+        assert (await ours.read(["k", "j"])).keys() == {"k", "j"}
+
+
+@pytest.mark.parametrize("again", [0, 1, 5])
+async def test_on_a_log_that_was_replaced_nothing_is_acknowledged_any_more(again: int) -> None:
+    topic = MemoryTopic()
+    store = topic.store()
+    async with opened(store):
+        for number in range(5):
+            await store.write([Write(f"commit:{number}", b"1", ABSENT), Write("run:x", b"1", ANY)])
+        topic.entries, topic.end = [], 0
+        for number in range(again):
+            topic.append([(f"theirs:{number}", b"1")])
+
+        batch = [Write("commit:5", b"1", ABSENT), Write("run:x", b"2", ANY)]
+        for _ in range(3):
+            with pytest.raises(StoreUnavailableError, match="the topic was replaced or cut off while it was in use"):
+                await store.write(batch)
+            with pytest.raises(StoreUnavailableError, match="the topic was replaced"):
+                await store.read(["run:x"])
+
+
+async def test_a_log_that_was_replaced_is_noticed_by_reading_it() -> None:
+    topic = MemoryTopic()
+    store = topic.store()
+    async with opened(store):
+        for number in range(3):
+            await store.write([Write(f"commit:{number}", b"1", ABSENT)])
+        topic.entries, topic.end = [], 0
+
+        with pytest.raises(StoreUnavailableError, match="the topic was replaced"):
+            await store.read(["commit:0"])
+
+
 async def test_a_writer_reads_nothing_back_that_it_wrote_itself() -> None:
     topic = MemoryTopic()
     store = topic.store()
