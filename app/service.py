@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -28,6 +29,12 @@ T = TypeVar("T")
 
 _PATIENCE_SECONDS: Final = 3.0
 """A start that takes longer says what it waits for."""
+_SWITCH_SECONDS: Final = 0.0002
+"""After how long a thread that computes makes way for another one.
+
+Python's own 5 ms are longer than a commit takes: the thread of a store would wait for the interpreter as long as for
+its backend. See docs/explanation/performance.md, "On Kafka and NATS".
+"""
 _FINISH_SECONDS: Final = 2.0
 """How long requests that are under way may still use the engine once the service drains."""
 CLOSE_SECONDS: Final = 12.0
@@ -83,6 +90,7 @@ class Service:
         Raises:
             StartupError: That cannot be done; the text says why, for a person.
         """
+        sys.setswitchinterval(_SWITCH_SECONDS)
         thread = self._build(self.settings, self._fenced)
         self.trace_with(self._trace(self.settings), thread)
         notice = threading.Timer(_PATIENCE_SECONDS, self._say_what_it_waits_for, [thread])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -28,6 +29,7 @@ _CONFIG: Final = {
     "segment.bytes": str(64 * _MIB),
     "min.cleanable.dirty.ratio": "0.2",
 }
+_VALUE: Final = re.compile(r'(?<=Invalid value )".*"(?= for )', re.DOTALL)
 _REFUSALS: Final = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
@@ -69,7 +71,7 @@ def prepared(config: Mapping[str, Any], name: str, partition: int, replicas: int
     """
     admin = _client(config)
     due = time.monotonic() + seconds
-    partitions = _partitions(admin, name, due)
+    partitions = _partitions(admin, name, due, config["bootstrap.servers"])
     if partitions is None:
         new = NewTopic(name, partition + 1, -1 if replicas is None else replicas, config=dict(_CONFIG))
         _created(admin.create_topics([new])[name], name)
@@ -84,18 +86,19 @@ def _client(config: Mapping[str, Any]) -> AdminClient:
     try:
         return AdminClient({**config, "log_level": 2})
     except KafkaException as error:
-        msg = f"Kafka's client cannot be set like this: {error.args[0].str()}"
+        cause = _VALUE.sub("a value that is not allowed", error.args[0].str())  # it may be a secret in the wrong line
+        msg = f"Kafka's client cannot be set like this: {cause}"
         raise StoreError(msg) from error
 
 
-def _partitions(admin: AdminClient, name: str, due: float) -> int | None:
+def _partitions(admin: AdminClient, name: str, due: float, servers: str) -> int | None:
     """Ask how many partitions a topic has, until the brokers answer; None where it does not exist."""
     while True:
         try:
             topics = admin.list_topics(timeout=_LOOK_SECONDS).topics
         except KafkaException as error:
             if time.monotonic() > due or _is_refusal(error):
-                raise _failed(error, "no broker answers") from error
+                raise _failed(error, f"no broker answers at {servers}") from error
         else:
             return len(topics[name].partitions) if name in topics else None
 
