@@ -1,7 +1,8 @@
-"""Measure a store by itself: ``python -m bench.store_load commits|opening STORE`` prints one JSON line.
+"""Measure a store by itself: ``python -m bench.store_load commits|opening|warming STORE`` prints one JSON line.
 
 commits: batches of 10 documents of 1 KB, one after the other, and batches of 200; the store has to be new.
 opening: 200,000 documents of 1 KB are written, and the store is opened again.
+warming: commits of 25 documents for 20 seconds, for a server that is faster once it has worked for a while.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 VALUE_BYTES: Final = 1_000
 SMALL, LARGE = 10, 200
 SECONDS: Final = 4.0
+WARM_SIZE: Final = 25
+WARM_SECONDS: Final = 20.0
 DOCUMENTS: Final = 200_000
 
 
@@ -54,13 +57,13 @@ class Writer:
             self._known[key] = result.version or ANY
         return took
 
-    async def for_a_while(self, size: int) -> list[float]:
+    async def for_a_while(self, size: int, seconds: float = SECONDS) -> list[float]:
         """Write batches of a size one after the other, some of them first without looking at the clock."""
         rounds = [[f"run:bench-{size}-{turn}-{number}" for number in range(size)] for turn in range(20)]
         for keys in rounds[:5]:
             await self.commit(keys)
         took: list[float] = []
-        end = time.perf_counter() + SECONDS
+        end = time.perf_counter() + seconds
         while time.perf_counter() < end:
             took.append(await self.commit(rounds[len(took) % len(rounds)]))
         return took
@@ -98,9 +101,20 @@ async def measure_opening(store: StateStore) -> dict[str, Any]:
     return {"documents": DOCUMENTS, "open_s": round(took, 2), "opened_documents_per_s": round(DOCUMENTS / took)}
 
 
+async def warm(store: StateStore) -> dict[str, Any]:
+    """Let the server work, and say how much it did."""
+    await store.open()
+    try:
+        took = await Writer(store).for_a_while(WARM_SIZE, WARM_SECONDS)
+        return {"commits": len(took), "commit_p50_ms": percentile_ms(took, 0.5)}
+    finally:
+        await store.close()
+
+
 MEASURES: Final[dict[str, Callable[[StateStore], Coroutine[Any, Any, dict[str, Any]]]]] = {
     "commits": measure_commits,
     "opening": measure_opening,
+    "warming": warm,
 }
 
 
