@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "StoreKind"]
 
 _UNCLEAR: Final = re.compile(r"[/?#%\[\]\s]")
+_LARGEST_INT: Final = 2**31 - 1
+"""The largest number that the protocols have room for."""
+
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 Arguments = tuple[list[Any], dict[str, Any]]
@@ -112,6 +115,8 @@ def _brokers(url: StoreUrl) -> Arguments:
 def _nats_servers(url: StoreUrl) -> Arguments:
     user, hosts, bucket = url.authority()
     servers_of(url, hosts)
+    if "," in user:  # perhaps another host, which must not be passed over without a word
+        url.refuse("user and password stand once, before the first host, and have no ','")
     if _UNCLEAR.search(user):  # the client takes user and password as they are written, if it finds them
         url.refuse(
             "user and password must not have '/', '?', '#', '%', '[', ']' or spaces: use the option 'credentials'"
@@ -167,8 +172,14 @@ KINDS: Final = (
         adapter="holdfast.stores.kafka:KafkaStore",
         arguments=_brokers,
         options=(
-            Option("partition", whole_number(0), "The partition of the topic; each is a store of its own."),
-            Option("replicas", whole_number(1), "How many brokers keep a copy, where the topic has to be created."),
+            Option(
+                "partition", whole_number(0, _LARGEST_INT), "The partition of the topic; each is a store of its own."
+            ),
+            Option(
+                "replicas",
+                whole_number(1, _LARGEST_INT),
+                "How many brokers keep a copy, where the topic has to be created.",
+            ),
             Option("config", properties, "A file of librdkafka's properties, `name=value`: for TLS, SASL and secrets."),
             Option(
                 "max_cached_bytes",
@@ -186,7 +197,11 @@ KINDS: Final = (
         adapter="holdfast.stores.nats:NatsStore",
         arguments=_nats_servers,
         options=(
-            Option("replicas", whole_number(1), "How many servers keep a copy, where the bucket has to be created."),
+            Option(
+                "replicas",
+                whole_number(1, _LARGEST_INT),
+                "How many servers keep a copy, where the bucket has to be created.",
+            ),
             Option("credentials", file_path, "A file of credentials, as `nsc` makes it."),
         ),
         extra="nats",

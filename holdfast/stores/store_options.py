@@ -49,12 +49,13 @@ def read_options(url: StoreUrl, known: Sequence[Option]) -> dict[str, Any]:
     return arguments
 
 
-def whole_number(least: int) -> Callable[[str], int]:
-    """Read a whole number that is not less than another."""
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Read a whole number that is not less than one, and not more than another if there is one."""
 
     def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit()) or int(text) < least:
-            message = f"must be a whole number from {least} on"
+        is_number = text.isascii() and text.isdigit()
+        if not is_number or int(text) < least or (most is not None and int(text) > most):
+            message = f"must be a whole number from {least} {'on' if most is None else f'to {most}'}"
             raise ValueError(message)
         return int(text)
 
