@@ -182,6 +182,7 @@ class NatsStore:
         if self._opened is None:
             msg = f"the bucket {self._bucket_name!r} is not open"
             raise StoreError(msg)
+        self._opened.writer.require_same_bucket()
         return self._opened
 
 

@@ -27,6 +27,7 @@ _DEFAULT_PAYLOAD: Final = _MIB
 _ROOM: Final = MAX_KEY_BYTES + 2_096
 """What a message needs besides its value: the limit of the server is for both together."""
 
+_LEAST_VALUE_BYTES: Final = 64 * 1024
 _PAUSE_SECONDS: Final = 0.1
 _NO_STREAM: Final = 10059
 _NAME_IN_USE: Final = 10058
@@ -175,11 +176,20 @@ def _discards_old(config: Mapping[str, Any]) -> bool:
     return config.get("discard", "old") == "old" and limited
 
 
+def _takes_too_little(config: Mapping[str, Any]) -> bool:
+    largest: int = config.get("max_msg_size", -1)
+    return 0 < largest < _LEAST_VALUE_BYTES + _ROOM
+
+
 _FAULTS: Final[tuple[tuple[str, Callable[[Mapping[str, Any]], bool]], ...]] = (
     ("documents would vanish with their age (max_age)", _is_positive("max_age")),
     ("documents would vanish to make room (discard old with max_bytes or max_msgs)", _discards_old),
     ("documents would vanish once they are read (retention)", lambda config: config.get("retention") != "limits"),
     ("keys could be written only once (discard_new_per_subject)", _is_set("discard_new_per_subject")),
+    (
+        f"it takes no documents of 64 KiB (max_msg_size has to be {_LEAST_VALUE_BYTES + _ROOM} or more)",
+        _takes_too_little,
+    ),
     ("it is a mirror, which nobody can write to", _is_set("mirror")),
     ("it is sealed", _is_set("sealed")),
 )

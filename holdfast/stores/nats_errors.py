@@ -26,6 +26,10 @@ _PASSING: Final = {
     10174,  # ... takes no batches any more: it was changed while in use, and nothing is wrong with the documents
     10176,  # the server was restarted, or its stream moved, in the middle of a batch
 }
+_LASTING: Final = {
+    10052,  # no server takes the configuration of the bucket, such as more replicas than there can be, or ...
+    10074,  # ... this one takes none with replicas, being alone
+}
 _FOR_GOOD: Final = (errors.MaxPayloadError, errors.BadSubjectError, errors.BadHeaderError)
 
 
@@ -45,7 +49,8 @@ def refusal(error: Mapping[str, Any], doing: str) -> StoreError:
         `StoreError` for what the server will never take, else `StoreUnavailableError`.
     """
     text = f"NATS failed {doing}: {error.get('description')} ({error.get('err_code')})"
-    if error.get("code") == _BAD_REQUEST and error.get("err_code") not in _PASSING:
+    number = error.get("err_code")
+    if number in _LASTING or (error.get("code") == _BAD_REQUEST and number not in _PASSING):
         return StoreError(text)
     return StoreUnavailableError(text)
 

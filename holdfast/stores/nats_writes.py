@@ -7,6 +7,7 @@ import itertools
 import secrets
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from holdfast.core.errors import StoreUnavailableError
 from holdfast.ports import ANY, Conflict, Written
 from holdfast.stores.nats_errors import client_errors, is_conflict, refusal
 from holdfast.stores.nats_keys import encode
@@ -56,13 +57,29 @@ class Writer:
         self._marker = _EXPIRING_MARKER if bucket.expiring else _MARKER
         self._name = secrets.token_hex(6)
         self._numbers = itertools.count(1)
+        self._newest = 0
+        self._replaced = False
+
+    def require_same_bucket(self) -> None:
+        """Check that the bucket is still the one that was opened, as far as its answers to writes have shown.
+
+        Raises:
+            StoreUnavailableError: It is not; this store has no use of it any more.
+        """
+        if self._replaced:
+            msg = (
+                f"the bucket of {self._bucket.stream} was replaced while it was in use, or went back to an earlier "
+                "state: what was acknowledged is no longer there; restart the process to work with what is"
+            )
+            raise StoreUnavailableError(msg)
 
     async def write(self, writes: Sequence[Write]) -> list[Written | Conflict]:
         """Write a batch; see `StateStore.write`. A key that NATS cannot have is refused before anything is sent."""
         items = [_Item(self._bucket.prefix + encode(write.key), write) for write in writes]
-        if self._bucket.atomic or len(items) == 1:
-            return await self._write_whole(items)
-        return await self._write_apart(items)
+        whole = self._bucket.atomic or len(items) == 1
+        results = await (self._write_whole(items) if whole else self._write_apart(items))
+        self.require_same_bucket()  # another write may have found out meanwhile
+        return results
 
     async def _write_apart(self, items: Sequence[_Item]) -> list[Written | Conflict]:
         """Write one by one as far as order counts: the first document, the others, then what is deleted.
@@ -139,12 +156,18 @@ class Writer:
         """Publish messages, as a batch unless it is one alone, and say which number the last of them got."""
         doing = f"writing {len(sent)} documents"
         messages = self._messages(sent)
+        newest_before = self._newest
         with client_errors(doing):
             for message in messages[:-1]:
                 await self._link.publish(*message)
         answer = parsed(await self._link.ask(*messages[-1], doing=doing), doing)
         if "error" not in answer:
-            return int(answer["seq"])
+            last = int(answer["seq"])
+            # Numbers only grow, so one that is not newer than what was answered before comes from another stream.
+            self._replaced = self._replaced or last - len(sent) < newest_before
+            self.require_same_bucket()
+            self._newest = max(self._newest, last)
+            return last
         if is_conflict(answer["error"]):
             return None
         raise refusal(answer["error"], doing)

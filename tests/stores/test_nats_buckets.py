@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -86,6 +87,7 @@ async def test_what_was_before_a_deletion_does_not_come_back_in_a_bucket_with_a_
         ({"retention": "workqueue"}, "vanish once they are read"),
         ({**BARE_BUCKET, "discard_new_per_subject": True}, "written only once"),
         ({**BARE_BUCKET, "subjects": ["orders.>"]}, "does not hold the subjects"),
+        ({**BARE_BUCKET, "max_msg_size": 50_000}, "takes no documents of 64 KiB"),
     ],
 )
 async def test_a_bucket_that_would_lose_documents_is_refused(config: dict[str, Any], words: str, nats: Backend) -> None:
@@ -118,15 +120,27 @@ async def test_a_full_bucket_is_an_outage_and_no_fault_of_the_documents(nats: Ba
 
 async def test_the_limit_of_the_bucket_is_that_of_the_store(nats: Backend) -> None:
     bucket = new_bucket()
-    await create_stream(nats, bucket, {**BARE_BUCKET, "max_msg_size": 50_000})
+    await create_stream(nats, bucket, {**BARE_BUCKET, "max_msg_size": 100_000})
 
     async with opened_store(nats, bucket) as store:
         limit = store.capabilities.max_value_bytes
-        assert 40_000 < limit < 50_000
+        assert 90_000 < limit < 100_000
         (written,) = await store.write([Write("key", b"x" * limit, ABSENT)])
         assert isinstance(written, Written)
         with pytest.raises(StoreError, match=f"at most {limit} are allowed"):
             await store.write([Write("key", b"x" * (limit + 1), ANY)])
+
+
+@pytest.mark.parametrize("replicas", [3, 7], ids=["too many for one server", "too many for any cluster"])
+async def test_replicas_that_cannot_be_had_are_refused_at_once(replicas: int, nats: Backend) -> None:
+    store = NatsStore(url_of(nats), bucket=new_bucket(), replicas=replicas, connect_timeout=3600)
+
+    async with asyncio.timeout(60):
+        with pytest.raises(StoreError, match="opening the bucket") as refused:
+            await store.open()
+
+    assert not isinstance(refused.value, StoreUnavailableError)
+    assert "is JetStream enabled?" not in str(refused.value)
 
 
 async def test_other_clients_see_the_documents_and_the_deletions(nats: Backend) -> None:

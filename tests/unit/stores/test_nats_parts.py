@@ -78,6 +78,13 @@ def test_the_limit_leaves_room_for_the_rest_of_a_message(change: dict[str, Any],
     assert capabilities.max_batch_bytes >= max(4_194_304, limit)
 
 
+def test_a_bucket_for_small_messages_only_is_refused() -> None:
+    with pytest.raises(StoreError, match=r"no documents of 64 KiB \(max_msg_size has to be 69632 or more\)"):
+        described(OURS, CONFIG | {"max_msg_size": 69_631}, 1_048_576)
+
+    assert described(OURS, CONFIG | {"max_msg_size": 69_632}, 1_048_576).max_value_bytes == 65_536
+
+
 @pytest.mark.parametrize("fault", [{"mirror": {"name": "other"}}, {"sealed": True}])
 def test_a_bucket_that_nobody_can_write_to_is_refused(fault: dict[str, Any]) -> None:
     with pytest.raises(StoreError, match="the stream KV_b cannot keep documents"):
@@ -89,6 +96,9 @@ def test_a_bucket_that_nobody_can_write_to_is_refused(fault: dict[str, Any]) -> 
     [
         (400, 10054, StoreError),
         (400, 10097, StoreError),
+        (500, 10052, StoreError),
+        (500, 10074, StoreError),
+        (503, 10023, StoreUnavailableError),
         (400, 10174, StoreUnavailableError),
         (400, 10176, StoreUnavailableError),
         (429, 10210, StoreUnavailableError),
