@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from holdfast.core.errors import CorruptDocumentError
 from holdfast.engine.records.documents import run_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from holdfast.engine.commits.index import Index
     from holdfast.engine.commits.reader import Reader
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["recover_runs"]
 
 _RUNS_PER_READ: Final = 200
+_NEW_OBJECTS: Final = 50_000
 
 
 async def recover_runs(runtime: Runtime, index: Index, reader: Reader) -> None:
@@ -32,8 +35,20 @@ async def recover_runs(runtime: Runtime, index: Index, reader: Reader) -> None:
         elif entry.due:
             runtime.alarm.set(entry.due, entry.id)
     busy.sort()
-    for start in range(0, len(busy), _RUNS_PER_READ):
-        await _bring_back(runtime, reader, [workflow_id for _, workflow_id in busy[start : start + _RUNS_PER_READ]])
+    with _growing():
+        for start in range(0, len(busy), _RUNS_PER_READ):
+            await _bring_back(runtime, reader, [workflow_id for _, workflow_id in busy[start : start + _RUNS_PER_READ]])
+
+
+@contextmanager
+def _growing() -> Iterator[None]:
+    """Let Python look for cycles less often: runs only become more, and it would go through all of them each time."""
+    often, *others = gc.get_threshold()
+    gc.set_threshold(max(often, _NEW_OBJECTS) if often else often, *others)  # 0: somebody wants it never to look
+    try:
+        yield
+    finally:
+        gc.set_threshold(often, *others)
 
 
 async def _bring_back(runtime: Runtime, reader: Reader, ids: Sequence[str]) -> None:
