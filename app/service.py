@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from holdfast import Engine, EngineThread
     from holdfast.core.definitions import WorkflowDefinition
 
-__all__ = ["CLOSE_SECONDS", "Service"]
+__all__ = ["CLOSE_SECONDS", "SWITCH_SECONDS", "Service"]
 
 T = TypeVar("T")
 
 _PATIENCE_SECONDS: Final = 3.0
 """A start that takes longer says what it waits for."""
-_SWITCH_SECONDS: Final = 0.0002
+SWITCH_SECONDS: Final = 0.0002
 """After how long a thread that computes makes way for another one.
 
 Python's own 5 ms are longer than a commit takes: the thread of a store would wait for the interpreter as long as for
@@ -90,7 +90,7 @@ class Service:
         Raises:
             StartupError: That cannot be done; the text says why, for a person.
         """
-        sys.setswitchinterval(_SWITCH_SECONDS)
+        sys.setswitchinterval(SWITCH_SECONDS)
         thread = self._build(self.settings, self._fenced)
         self.trace_with(self._trace(self.settings), thread)
         notice = threading.Timer(_PATIENCE_SECONDS, self._say_what_it_waits_for, [thread])

@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from app.service import SWITCH_SECONDS
 from bench.driver import drive
 from bench.places import HELP, url_of
 from holdfast import Engine, WorkflowContext, activity, stores
@@ -69,7 +70,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1)
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    sys.setswitchinterval(0.0002)  # as the service does
+    sys.setswitchinterval(SWITCH_SECONDS)
     rows = []
     for _ in range(options.runs):
         with tempfile.TemporaryDirectory(dir=".") as folder:

@@ -12,7 +12,7 @@ from holdfast.stores.kafka_documents import Documents
 from holdfast.stores.kafka_extent import Extent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from holdfast.ports import Write
     from holdfast.stores.kafka_log import Committed, Reader, Writer
@@ -116,9 +116,7 @@ class LogState:
         offsets = self._documents.offsets
         if not self._claimed or any(value is None and key not in offsets for key, value, _ in writes):
             self.catch_up()
-        if not self._claimed:
-            if not self._all_hold(writes):
-                return None
+        if not self._claimed and self._all_hold(writes):
             self._writer.claim()
             self.catch_up()
             self._claimed = True
@@ -128,11 +126,11 @@ class LogState:
 
     def _append(self, writes: Sequence[Write]) -> list[Written]:
         records = [(key, value) for key, value, _ in writes if value is not None or key in self._documents.offsets]
-        versions = dict(self._committed(records)) if records else {}
+        versions = self._commit(records) if records else {}
         return [Written(str(versions.get(write.key, ""))) for write in writes]
 
-    def _committed(self, records: Sequence[tuple[str, bytes | None]]) -> Iterator[tuple[str, int]]:
-        """Commit records, and give the offset of each key."""
+    def _commit(self, records: Sequence[tuple[str, bytes | None]]) -> dict[str, int]:
+        """Commit records, take them in, and give the offset of each key."""
         try:
             done = self._writer.commit(records)
             self._extent.committed(done.first, done.last)
@@ -140,11 +138,11 @@ class LogState:
         except StoreError:
             self._claimed = False
             raise
-        self._next = done.next
-        self._looked = time.monotonic()
         for (key, value), offset in zip(records, offsets, strict=True):
             self._documents.take(key, value, offset)
-            yield key, offset
+        self._next = done.next
+        self._looked = time.monotonic()
+        return {key: offset for (key, _), offset in zip(records, offsets, strict=True)}
 
     def _offsets_of(self, count: int, done: Committed) -> Sequence[int]:
         """Give the offsets of the records of a commit: one after the other, unless a marker came between them."""

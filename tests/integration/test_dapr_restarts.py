@@ -3,62 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 import requests
 
-from holdfast import ActivityContext, Engine, FencedError, WorkflowContext, activity
+from holdfast import Engine, FencedError
 from holdfast.stores.dapr import DaprStore
 from tests.integration.conftest import KINDS
+from tests.integration.outage_flows import (
+    Climb,
+    check_all,
+    double,
+    signal_all,
+    start_all,
+    steps,
+    until_unavailable,
+)
 from tests.integration.processes import Backend, Server, until
 from tests.integration.sidecar import Sidecar, StateComponent
 from tests.service.kit import Process
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-RUNS = 20
 ENDS = 5
 on_every_component = pytest.mark.parametrize("component", KINDS, indirect=True)
 on_durable_ones = pytest.mark.parametrize("component", ["redis", "sqlite", "postgresql"], indirect=True)
-
-
-@activity
-async def double(number: int) -> int:
-    return 2 * number
-
-
-async def steps(ctx: WorkflowContext, number: int) -> Sequence[int]:
-    """Take one step, wait to be told the next number, take a step with that."""
-    first = await ctx.execute_activity(double, number)
-    told = await ctx.receive_signal("next", type=int)
-    return [first, await ctx.execute_activity(double, told)]
 
 
 def engine_on(sidecar: Sidecar, on_fenced: Callable[[FencedError], None] | None = None) -> Engine:
     """An engine of the one name that all here have, so that a second one does not wait for the first."""
     store = DaprStore(address=sidecar.address, timeout=3.0)
     return Engine(store, workflows=[steps], activities=[double], instance="twin", on_fenced=on_fenced)
-
-
-async def start_all(engine: Engine) -> None:
-    await asyncio.gather(*(engine.start(steps, number, id=f"run-{number}") for number in range(RUNS)))
-
-
-async def signal_all(engine: Engine) -> None:
-    tell = [engine.signal(f"run-{number}", "next", number + 100, id=f"told-{number}") for number in range(RUNS)]
-    await asyncio.gather(*tell)
-
-
-async def check_all(engine: Engine) -> None:
-    for number in range(RUNS):
-        assert await engine.handle(f"run-{number}").result(timeout=60) == [2 * number, 2 * (number + 100)]
-        history = [str(event.type) for event in await engine.history(f"run-{number}")]
-        assert history.count("activity_completed") == 2
-        assert history.count("signal_received") == 1
 
 
 @on_every_component
@@ -114,30 +92,17 @@ async def test_nothing_is_lost_or_done_twice_when_the_backend_is_killed_again_an
 
 async def climb_through(sidecar: Sidecar, end: Callable[[], None], start: Callable[[], None]) -> None:
     """Take 800 steps while something ends and starts again five times, and hold what was done against what is due."""
-    done: Counter[tuple[str, int]] = Counter()
-
-    @activity
-    async def count(step: int, context: ActivityContext) -> int:
-        done[context.workflow_id, step] += 1
-        return step
-
-    async def climb(ctx: WorkflowContext, steps: int) -> int:
-        return sum([await ctx.execute_activity(count, step) for step in range(steps)])
-
-    def is_under_way(least: int) -> bool:
-        return len(done) >= least
-
+    climb = Climb()
     store = DaprStore(address=sidecar.address, timeout=3.0)
-    async with Engine(store, workflows=[climb], activities=[count], instance="twin") as engine:
-        running = [asyncio.create_task(engine.execute(climb, 40, id=f"climb-{number}")) for number in range(RUNS)]
+    async with Engine(store, workflows=[climb.workflow], activities=[climb.activity], instance="twin") as engine:
+        running = climb.start(engine, 40)
         for number in range(1, ENDS + 1):
-            await asyncio.to_thread(until, partial(is_under_way, 100 * number), "the runs go on")
+            await asyncio.to_thread(until, partial(climb.is_under_way, 100 * number), "the runs go on")
             await asyncio.to_thread(end)
             await asyncio.to_thread(start)
-        results = await asyncio.gather(*running)
+        results = await running
 
-    assert results == [sum(range(40))] * RUNS
-    assert done == Counter({(f"climb-{number}", step): 1 for number in range(RUNS) for step in range(40)})
+    climb.check(results, 40)
 
 
 @pytest.mark.parametrize("component", ["redis", "postgresql"], indirect=True)
@@ -192,11 +157,6 @@ def backend_of(request: pytest.FixtureRequest) -> Server:
     server, _ = request.getfixturevalue({"redis": "redis", "postgresql": "postgres"}[kind])
     assert isinstance(server, Server)
     return server
-
-
-async def until_unavailable(engine: Engine) -> None:
-    """Wait until the engine has noticed that its store is away."""
-    await asyncio.to_thread(until, lambda: engine.not_ready() != "", "the engine notices that its store is away")
 
 
 @pytest.mark.parametrize("component", ["sqlite"], indirect=True)

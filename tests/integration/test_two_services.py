@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import KINDS, StartSidecar
-from tests.integration.processes import free_port
 from tests.integration.sidecar import StateComponent
-from tests.integration.twins import Ledger, Serve, check_newcomer, check_replacement
-from tests.service.kit import Process
+from tests.integration.twins import Ledger, Serve, check_newcomer, check_replacement, services
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
@@ -33,26 +31,14 @@ def serve(
 ) -> Iterator[Serve]:
     """Start a service of a name beside a sidecar of its own; where that has the state, all share the one."""
     shared = start_sidecar(component, app_id=APP_ID) if component.type == "state.in-memory" else None
-    started: list[Process] = []
 
-    def start(name: str, **settings: str) -> Process:
+    def beside_a_sidecar() -> dict[str, str]:
         sidecar = shared or start_sidecar(component, app_id=APP_ID)
         monkeypatch.setenv("DAPR_GRPC_PORT", sidecar.address.rpartition(":")[2])
-        defaults = {
-            "instance": name,
-            "store": "dapr:statestore",
-            "address": f"127.0.0.1:{free_port()}",
-            "workflows": "tests.integration.shared_flows",
-            "chaos_ledger": str(ledger.path),
-            "drain": "2s",
-        }
-        process = Process(tmp_path / f"{name}-{len(started)}", **{**defaults, **settings})
-        started.append(process)
-        return process
+        return {"store": "dapr:statestore"}
 
-    yield start
-    for process in started:
-        process.stop()
+    with services(tmp_path, ledger, beside_a_sidecar) as start:
+        yield start
 
 
 on_every_component = pytest.mark.parametrize("component", KINDS, indirect=True)

@@ -6,7 +6,7 @@ import json
 import random
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from app.server import FENCED_STATUS
 from tests.chaos.customers import Customers
 from tests.chaos.verdict import check
-from tests.integration.processes import is_halted, listens
+from tests.integration.processes import free_port, is_halted, listens
 from tests.service.kit import Process, answers, until
 
 PATIENCE = 10.0
@@ -47,6 +47,37 @@ class Ledger:
     def begun_by(self, name: str, *, since: int) -> list[str]:
         """The runs of which a process began an attempt after so many lines."""
         return [line["run"] for line in self.lines[since:] if line["by"] == name]
+
+
+@contextmanager
+def services(folder: Path, ledger: Ledger, store: Callable[[], Mapping[str, str]]) -> Iterator[Serve]:
+    """Start services of a name as they are asked for, and end all of them afterwards.
+
+    Args:
+        folder: Takes a folder for each.
+        ledger: Which all of them write.
+        store: Makes the settings of their store, anew for each.
+    """
+    started: list[Process] = []
+
+    def start(name: str, **settings: str) -> Process:
+        defaults = {
+            **store(),
+            "instance": name,
+            "address": f"127.0.0.1:{free_port()}",
+            "workflows": "tests.integration.shared_flows",
+            "chaos_ledger": str(ledger.path),
+            "drain": "2s",
+        }
+        process = Process(folder / f"{name}-{len(started)}", **{**defaults, **settings})
+        started.append(process)
+        return process
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.stop()
 
 
 @contextmanager

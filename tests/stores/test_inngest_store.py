@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import pytest
 
-from holdfast import ActivityContext, Engine, WorkflowContext, activity
+from holdfast import Engine
 from holdfast.ports import StateStore
 from holdfast.stores.inngest import InngestStore
 from holdfast.testing.store_conformance import StoreFactory, run_conformance
+from tests.integration.outage_flows import RUNS, Climb
 from tests.integration.processes import Backend, Server
 from tests.stores.servers import EVENT_KEY
 from tests.unit.engine.kit import eventually
 
 pytestmark = [pytest.mark.stores, pytest.mark.timeout(300)]
 
-RUNS, STEPS, ENDS = 20, 20, 5
+STEPS, ENDS = 20, 5
 UNGUARDED = {"the store does not guard creations", "the store does not guard each key by a version"}
 
 
@@ -76,29 +77,18 @@ async def test_nothing_is_lost_or_done_twice_whatever_the_server_does(
     own_inngest: Backend, what: Callable[[Server, Engine], Awaitable[None]]
 ) -> None:
     server, _ = own_inngest
-    done: Counter[tuple[str, int]] = Counter()
-
-    @activity
-    async def count(step: int, context: ActivityContext) -> int:
-        done[context.workflow_id, step] += 1
-        return step
-
-    async def climb(ctx: WorkflowContext, steps: int) -> int:
-        return sum([await ctx.execute_activity(count, step) for step in range(steps)])
-
-    def is_under_way(least: int) -> bool:
-        return len(done) >= least
-
-    async with Engine(store_on(own_inngest, 0.5), workflows=[climb], activities=[count], instance="one") as engine:
-        running = [asyncio.create_task(engine.execute(climb, STEPS, id=f"climb-{number}")) for number in range(RUNS)]
+    climb = Climb()
+    parts: dict[str, Any] = {"workflows": [climb.workflow], "activities": [climb.activity], "instance": "one"}
+    async with Engine(store_on(own_inngest, 0.5), **parts) as engine:
+        running = climb.start(engine, STEPS)
         for number in range(1, ENDS + 1):
             least = number * RUNS * STEPS // (ENDS + 2)
-            await eventually(partial(is_under_way, least), within=60)
+            await eventually(partial(climb.is_under_way, least), within=60)
             await what(server, engine)
-        assert await asyncio.gather(*running) == [sum(range(STEPS))] * RUNS
-    assert done == Counter({(f"climb-{number}", step): 1 for number in range(RUNS) for step in range(STEPS)})
+        results = await running
+    climb.check(results, STEPS)
 
-    async with Engine(store_on(own_inngest), workflows=[climb], activities=[count], instance="one") as engine:
+    async with Engine(store_on(own_inngest), **parts) as engine:
         page = await engine.list(status="completed", limit=RUNS + 1)
         assert len(page.items) == RUNS
         for number in range(RUNS):

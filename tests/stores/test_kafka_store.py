@@ -16,6 +16,7 @@ from holdfast import Engine, FencedError, WorkflowContext
 from holdfast.core.errors import StoreError, StoreUnavailableError
 from holdfast.ports import ABSENT, ANY, Conflict, StateStore, Write, Written
 from holdfast.stores.kafka import KafkaStore
+from holdfast.testing.conformance_kit import opened
 from holdfast.testing.store_conformance import CHECKS, Check, CheckNotApplicableError, StoreFactory
 from tests.integration.processes import Backend, Server, until
 
@@ -36,17 +37,6 @@ def brokers(backend: Backend) -> str:
 
 def fresh_topic() -> str:
     return f"runs-{uuid4().hex}"
-
-
-@asynccontextmanager
-async def opened(*stores: KafkaStore) -> AsyncIterator[None]:
-    try:
-        for store in stores:
-            await store.open()
-        yield
-    finally:
-        for store in stores:
-            await store.close()
 
 
 @contextmanager

@@ -3,58 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
-from holdfast import Engine, FencedError, WorkflowContext, activity
+from holdfast import Engine, FencedError
 from holdfast.stores.nats import NatsStore
-from tests.integration.processes import Backend, until
+from tests.integration.outage_flows import check_all, double, signal_all, start_all, steps, until_unavailable
+from tests.integration.processes import Backend
 from tests.stores.nats_kit import BARE_BUCKET, create_stream, url_of
 
 pytestmark = [pytest.mark.stores, pytest.mark.timeout(180)]
-
-RUNS = 20
-
-
-@activity
-async def double(number: int) -> int:
-    return 2 * number
-
-
-async def steps(ctx: WorkflowContext, number: int) -> Sequence[int]:
-    """Take one step, wait to be told the next number, take a step with that."""
-    first = await ctx.execute_activity(double, number)
-    told = await ctx.receive_signal("next", type=int)
-    return [first, await ctx.execute_activity(double, told)]
 
 
 def engine_on(backend: Backend, on_fenced: Callable[[FencedError], None] | None = None) -> Engine:
     """An engine of the one name that all here have, so that a second one does not wait for the first."""
     store = NatsStore(url_of(backend), timeout=2.0)
     return Engine(store, workflows=[steps], activities=[double], instance="twin", on_fenced=on_fenced)
-
-
-async def start_all(engine: Engine) -> None:
-    await asyncio.gather(*(engine.start(steps, number, id=f"run-{number}") for number in range(RUNS)))
-
-
-async def signal_all(engine: Engine) -> None:
-    tell = [engine.signal(f"run-{number}", "next", number + 100, id=f"told-{number}") for number in range(RUNS)]
-    await asyncio.gather(*tell)
-
-
-async def check_all(engine: Engine) -> None:
-    for number in range(RUNS):
-        assert await engine.handle(f"run-{number}").result(timeout=60) == [2 * number, 2 * (number + 100)]
-        history = [str(event.type) for event in await engine.history(f"run-{number}")]
-        assert history.count("activity_completed") == 2
-        assert history.count("signal_received") == 1
-
-
-async def until_unavailable(engine: Engine) -> None:
-    """Wait until the engine has noticed that its store is away."""
-    await asyncio.to_thread(until, lambda: engine.not_ready() != "", "the engine notices that its store is away")
 
 
 @pytest.fixture(params=[None, BARE_BUCKET], ids=["batches", "no-batches"])

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.processes import free_port
-from tests.integration.twins import Ledger, Serve, check_newcomer, check_replacement
-from tests.service.kit import Process
+from tests.integration.twins import Ledger, Serve, check_newcomer, check_replacement, services
 from tests.stores.places import Place
 
 pytestmark = [pytest.mark.stores, pytest.mark.timeout(600)]
@@ -26,24 +24,8 @@ def ledger(tmp_path: Path) -> Ledger:
 @pytest.fixture
 def serve(place: Place, tmp_path: Path, ledger: Ledger) -> Iterator[Serve]:
     """Start a service of a name on the store."""
-    started: list[Process] = []
-
-    def start(name: str, **settings: str) -> Process:
-        defaults = {
-            **place.settings,
-            "instance": name,
-            "address": f"127.0.0.1:{free_port()}",
-            "workflows": "tests.integration.shared_flows",
-            "chaos_ledger": str(ledger.path),
-            "drain": "2s",
-        }
-        process = Process(tmp_path / f"{name}-{len(started)}", **{**defaults, **settings})
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.stop()
+    with services(tmp_path, ledger, lambda: place.settings) as start:
+        yield start
 
 
 @on_every_guard

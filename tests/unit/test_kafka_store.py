@@ -11,19 +11,9 @@ from holdfast.core.errors import StoreError, StoreUnavailableError
 from holdfast.ports import ABSENT, ANY, Conflict, StateStore, Write, Written
 from holdfast.stores import WorkflowFilter, WorkflowState, WorkflowStore
 from holdfast.stores.kafka import KafkaStore
+from holdfast.testing.conformance_kit import opened
 from holdfast.testing.store_conformance import StoreFactory, run_conformance
 from tests.unit.kafka_kit import MemoryReader, MemoryTopic, MemoryWriter
-
-
-@asynccontextmanager
-async def opened(*stores: StateStore) -> AsyncIterator[None]:
-    for store in stores:
-        await store.open()
-    try:
-        yield
-    finally:
-        for store in stores:
-            await store.close()
 
 
 class TopicFactory(StoreFactory):

@@ -168,7 +168,7 @@ def _add_chores(chores: deque[Chore], batch: Batch, room: int, space: int, *, at
         while chore.waiting:
             write = chore.waiting[0].write
             size = _size(write)
-            # While a store is slow, signs of the owner pile up: a key may stand in a batch once.
+            # A key may stand in a batch once: the owner may show that it is alive, and then release the partition.
             if batch and (size > space or len(batch.chores) >= room or write.key in keys):
                 return
             batch.chores.append(chore.waiting.popleft())
